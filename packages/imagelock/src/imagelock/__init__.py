@@ -1,0 +1,1 @@
+"""From a lock file to an OCI image, the same bytes everywhere; push and audit."""

@@ -1,0 +1,1 @@
+"""What the news task is: articles, labels, predictions, metrics, comparison, settings, errors."""

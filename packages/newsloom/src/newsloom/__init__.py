@@ -1,0 +1,1 @@
+"""Conducts the workspace: inputs, plan files, the demo."""

@@ -1,0 +1,1 @@
+"""Fine-tunes a base model as a news classifier, and predicts with the result."""
