@@ -1,0 +1,60 @@
+"""The Data that plans wait for: reads plans/data.yaml and pushes folders as tagged Data, each once."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from knitfab.actions import push_once
+from knitfab.engine import Engine
+from knitfab.records import Data, Tag
+from newscore.errors import NewsError
+
+PROJECT_TAG = Tag("project", "newsloom")
+KEYS = {"folder", "tags", "demo"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder and the tags under which plans look for it."""
+
+    folder: Path
+    tags: tuple[Tag, ...]
+    demo: bool
+
+    @property
+    def name(self) -> str:
+        """The folder's last part; also the tag `name:`."""
+        return self.folder.name
+
+
+def read_sources(project: Path) -> list[Source]:
+    """Read plans/data.yaml strictly."""
+    path = project / "plans" / "data.yaml"
+    sources = []
+    for entry in yaml.safe_load(path.read_text()):
+        if unknown := set(entry) - KEYS:
+            raise NewsError(f"{path} has the unknown key {min(unknown)!r}: use only {', '.join(sorted(KEYS))}.")
+        folder = project / entry["folder"]
+        tags = (PROJECT_TAG, Tag("name", folder.name), *map(Tag.parse, entry["tags"]))
+        sources.append(Source(folder, tags, bool(entry.get("demo", False))))
+    return sources
+
+
+def choose_sources(sources: Sequence[Source], names: Sequence[str]) -> list[Source]:
+    """The sources called `names`; an unknown name is an error that lists the known ones."""
+    known = {source.name: source for source in sources}
+    if unknown := [name for name in names if name not in known]:
+        raise NewsError(f"{unknown[0]!r} is no Data of plans/data.yaml: use one of {', '.join(sorted(known))}.")
+    return [known[name] for name in names]
+
+
+def push_sources(engine: Engine, sources: Sequence[Source]) -> Iterator[tuple[Source, Data, bool]]:
+    """Push each folder that the engine does not hold yet; yield what it is there, and whether it is new."""
+    for source in sources:
+        if not source.folder.is_dir():
+            raise NewsError(
+                f"{source.folder} is missing: run make data, or put the folder there yourself.", code="missing"
+            )
+        data, created = push_once(engine, source.folder, source.tags)
+        yield source, data, created

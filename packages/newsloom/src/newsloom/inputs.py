@@ -1,0 +1,56 @@
+"""Brings the inputs up to dvc.lock: names what is missing or damaged, then lets DVC mend it.
+
+DVC decides what to run and keeps every output by content, so a warm cache needs no network. This file
+only calls it and says in words what it found.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from newscore.errors import NewsError
+
+WORDS = {"deleted": "missing", "modified": "damaged or changed", "new": "new", "not in cache": "missing from the cache"}
+"""What DVC's states mean to somebody who only wants the inputs."""
+
+
+def bring_inputs(project: Path) -> list[str]:
+    """Make all inputs present and unchanged; return what had to be mended, one phrase each."""
+    found = list(describe(json.loads(run_dvc(project, "status", "--json", capture=True) or "{}")))
+    for phrase in found:
+        print(f"data: {phrase}", flush=True)
+    if found:
+        run_dvc(project, "repro", "--quiet")
+    return found
+
+
+def describe(status: object) -> Iterator[str]:
+    """Turn `dvc status --json` into phrases: `data/x is missing`."""
+    if isinstance(status, dict):
+        for name, value in status.items():
+            if isinstance(value, str):
+                yield f"{name} is {WORDS.get(value, value)}"
+            else:
+                yield from describe(value)
+    elif isinstance(status, list):
+        for value in status:
+            yield from describe(value)
+
+
+def run_dvc(project: Path, *arguments: str, capture: bool = False) -> str:
+    """Run one DVC command in the project; its stages find our commands beside this Python."""
+    environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    command = [sys.executable, "-m", "dvc", *arguments]
+    result = subprocess.run(
+        command, cwd=project, env=environment, check=False, text=True, stdout=subprocess.PIPE if capture else None
+    )
+    if result.returncode != 0:
+        raise NewsError(
+            f"dvc {arguments[0]} ended with {result.returncode}, see its message above: "
+            "mend what it names and call make data again.",
+            code="missing",
+        )
+    return result.stdout or ""

@@ -1,0 +1,130 @@
+"""Renders plans/ into plan files that Knitfab accepts: names filled in, images pinned by content.
+
+A template names its image by the folder under images/; here it becomes `registry/name:tag`. The tag is
+content: of the built image's manifest where `make build` made one, else of the sources that a process
+on this machine would run, so that changed code is a changed plan and never a stale result.
+Knows the template language; what a plan means is knitfab's to check.
+"""
+
+import hashlib
+import json
+import string
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+from knitfab.planfile import dump_plan, parse_plan
+from knitfab.records import PlanSpec
+from newscore.errors import NewsError
+
+PLAN_ANNOTATION = "newsloom/plan"
+"""Annotation that names a plan across its versions; an older version with the same name is superseded."""
+
+SOURCES = {
+    "newstrain": ("newscore", "newstrain"),
+    "newsjudge": ("newscore", "newsjudge"),
+}
+"""Workspace packages whose code runs in an image."""
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What fills the templates beside their own index entry."""
+
+    registry: str = "localhost:5000"
+    gpus: int = 0
+    """Graphics cards asked for by the plans that can use one."""
+    images: Path | None = None
+    """Folder of built images (one OCI layout each) whose digests pin the plans; None pins by source."""
+
+
+def render_plans(project: Path, rendering: Rendering) -> dict[str, PlanSpec]:
+    """Render every plan of plans/index.yaml, by name."""
+    folder = project / "plans"
+    index = load_yaml(folder / "index.yaml")
+    return {name: render_plan(project, name, entry, rendering) for name, entry in index.items()}
+
+
+def render_plan(project: Path, name: str, entry: Mapping[str, object], rendering: Rendering) -> PlanSpec:
+    """Fill one template and check it as strictly as a plan file."""
+    path = project / "plans" / str(entry["template"])
+    values = {key: str(value) for key, value in entry.items()}
+    try:
+        text = string.Template(path.read_text()).substitute(values)
+    except FileNotFoundError as error:
+        raise NewsError(f"plan {name} names the template {path}, which is missing.", code="missing") from error
+    except KeyError as error:
+        raise NewsError(f"{path} asks for ${error.args[0]}: give it in index.yaml under {name}.") from error
+    document = yaml.safe_load(text)
+    image = str(document["image"])
+    annotations = {PLAN_ANNOTATION: name, **image_annotations(project, image, rendering)}
+    document["image"] = f"{rendering.registry}/newsloom/{image}:{annotations['newsloom/image-tag']}"
+    spec = parse_plan(document, source=f"plan {name}")
+    resources = dict(spec.resources)
+    if rendering.gpus and entry.get("gpu"):
+        resources["nvidia.com/gpu"] = str(rendering.gpus)
+    return replace(
+        spec,
+        annotations=tuple(sorted({*spec.annotations, *annotations.items()})),
+        resources=resources,
+    )
+
+
+def image_annotations(project: Path, image: str, rendering: Rendering) -> dict[str, str]:
+    """The tag and the digests that pin an image, as annotations."""
+    if rendering.images is None:
+        source = source_sha256(project, image)
+        version = package_version(project, image)
+        return {"newsloom/image-tag": f"{version}-s{source}", "newsloom/source-sha256": source}
+    record = rendering.images / image / "image.json"
+    if not record.exists():
+        raise NewsError(f"image {image} has not been built ({record} is missing): run make build first.")
+    built = json.loads(record.read_text())
+    return {"newsloom/image-tag": built["tag"], "newsloom/image-digest": built["manifest_digest"]}
+
+
+def source_sha256(project: Path, image: str) -> str:
+    """sha256 over the code that an image's commands run: our packages and the lock of everything else."""
+    digest = hashlib.sha256()
+    for path in source_files(project, image):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(project).as_posix()}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
+def source_files(project: Path, image: str) -> Iterator[Path]:
+    """The files that `source_sha256` covers, in order."""
+    for package in SOURCES[image]:
+        root = project / "packages" / package / "src"
+        yield from sorted(p for p in root.rglob("*") if p.is_file() and p.suffix != ".pyc")
+    yield project / "requirements" / "runtime.lock"
+
+
+def package_version(project: Path, image: str) -> str:
+    """The version of the package that gives an image its name."""
+    import tomllib
+
+    return str(tomllib.loads((project / "packages" / image / "pyproject.toml").read_text())["project"]["version"])
+
+
+def load_yaml(path: Path) -> dict[str, dict[str, object]]:
+    """Read a YAML mapping of mappings, naming the file where it is none."""
+    document = yaml.safe_load(path.read_text())
+    if not isinstance(document, dict):
+        raise NewsError(f"{path} is no mapping of plan names: write `name: {{template: file.yaml}}` lines.")
+    return document
+
+
+def write_plans(specs: Mapping[str, PlanSpec], folder: Path) -> list[Path]:
+    """Write each plan as `<name>.yaml` for `knit plan apply`; plans no longer in the index are removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob("*.yaml"):
+        if stale.stem not in specs:
+            stale.unlink()
+    paths = []
+    for name, spec in sorted(specs.items()):
+        path = folder / f"{name}.yaml"
+        path.write_text(dump_plan(spec))
+        paths.append(path)
+    return paths
