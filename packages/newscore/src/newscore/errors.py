@@ -1,0 +1,52 @@
+"""What can go wrong that the user can mend, and the one place where a command turns it into words.
+
+NewsError            a sentence with the value, the cause and the remedy, and a code for machines
+run_main             exit codes: 0 done, 2 mendable, 130 Ctrl-C, 143 SIGTERM; a bug keeps its traceback
+"""
+
+import errno
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+MENDABLE = {
+    errno.ENOSPC: "no space is left: free some or choose another folder",
+    errno.EDQUOT: "the disk quota is used up: free some or choose another folder",
+    errno.EACCES: "permission is denied: change the rights or choose another folder",
+    errno.EROFS: "the file system is read-only: choose another folder",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
+}
+
+
+class NewsError(Exception):
+    """A failure that the user can mend. The text is one sentence: value, cause, remedy."""
+
+    def __init__(self, sentence: str, code: str = "invalid") -> None:
+        """Keep the sentence, and the code: invalid, missing, corrupt, unreachable, no_space …"""
+        super().__init__(sentence)
+        self.code = code
+
+
+def run_main(program: str, run: Callable[[], None]) -> int:
+    """Call `run` and return the exit code; whatever the user can mend is one sentence on stderr."""
+    signal.signal(signal.SIGTERM, end_on_sigterm)
+    try:
+        run()
+    except NewsError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in MENDABLE:
+            raise
+        print(f"{program}: {error.filename or 'writing'}: {MENDABLE[error.errno]}.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def end_on_sigterm(_number: int, _frame: FrameType | None) -> None:
+    """End the process in order, so that `finally` blocks clean up."""
+    raise SystemExit(143)

@@ -1,0 +1,75 @@
+"""JSON files whose bytes depend on their content alone, and whose faults are told in one sentence."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from newscore.errors import NewsError
+
+
+def dump_json(value: object) -> str:
+    """Readable JSON: sorted keys, two blanks, UTF-8 as it is, a newline at the end; NaN is refused."""
+    return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def dump_line(value: object) -> str:
+    """One JSON value on one line with its newline."""
+    return (
+        json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+    )
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write `dump_json`."""
+    path.write_text(dump_json(value), encoding="utf-8")
+
+
+def write_lines(path: Path, values: Iterable[object]) -> None:
+    """Write one JSON value a line."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(dump_line(value) for value in values)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object, naming the file where it is missing, unreadable or no object."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NewsError(f"{path} is missing: check the path.", code="missing") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise NewsError(f"{path} is no JSON ({error}): mend or replace it.", code="corrupt") from error
+    if not isinstance(value, dict):
+        raise NewsError(
+            f"{path} holds {type(value).__name__}, but a JSON object is expected.", code="corrupt"
+        )
+    return value
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number, object) of a file with one JSON object a line."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                value = json.loads(line)
+                if not isinstance(value, dict):
+                    raise NewsError(
+                        f"{path} line {number} is no JSON object: mend or replace it.", code="corrupt"
+                    )
+                yield number, value
+    except FileNotFoundError as error:
+        raise NewsError(f"{path} is missing: check the path.", code="missing") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise NewsError(f"{path} is no JSON a line ({error}): mend or replace it.", code="corrupt") from error
+
+
+def take(record: Mapping[str, Any], key: str, kind: type, path: Path) -> Any:
+    """The value of `key`, checked for its type; the file is named where it is absent or another type."""
+    value = record.get(key)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        found = "missing" if key not in record else f"{type(value).__name__}"
+        raise NewsError(
+            f"{path}: {key!r} is {found}, but {kind.__name__} is expected: mend or replace the file.",
+            code="corrupt",
+        )
+    return value

@@ -1,0 +1,99 @@
+"""The predictions folder: what a model answered for every article of a data set, with log-probabilities.
+
+    predictions.json    schema, model, dataset, labels, count
+    predictions.jsonl   one article a line: id, expected, actual, log_probs in label order
+
+Everything later (metrics, judging, comparing) is computed from this, never by running a model again.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from newscore.errors import NewsError
+from newscore.folder import staged_folder
+from newscore.jsonfile import read_json, read_lines, take, write_json, write_lines
+from newscore.labels import LabelSet, labels_from_json, labels_to_json
+
+SCHEMA = 1
+DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One article's true and predicted label."""
+
+    id: str
+    expected: str
+    actual: str
+    log_probs: tuple[float, ...]
+    """Natural logarithms of the probabilities, one a label in label order."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """All of a model's answers on one data set."""
+
+    model: Mapping[str, str]
+    """name, head, sha256, train_fingerprint …"""
+    dataset: Mapping[str, str]
+    """name, split, fingerprint"""
+    labels: LabelSet
+    rows: tuple[Prediction, ...]
+
+    def __len__(self) -> int:
+        """How many articles were classified."""
+        return len(self.rows)
+
+
+def write_predictions(predictions: Predictions, path: Path) -> None:
+    """Write a predictions folder; log-probabilities are rounded to six decimals."""
+    header = {
+        "schema": SCHEMA,
+        "model": dict(predictions.model),
+        "dataset": dict(predictions.dataset),
+        "labels": labels_to_json(predictions.labels),
+        "count": len(predictions),
+    }
+    with staged_folder(path) as folder:
+        write_lines(folder / "predictions.jsonl", map(row_to_json, predictions.rows))
+        write_json(folder / "predictions.json", header)
+
+
+def row_to_json(row: Prediction) -> dict[str, Any]:
+    """The form of one line."""
+    log_probs = [round(value, DECIMALS) for value in row.log_probs]
+    return {"id": row.id, "expected": row.expected, "actual": row.actual, "log_probs": log_probs}
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read and check a predictions folder."""
+    if not path.is_dir():
+        raise NewsError(f"predictions {path} are missing: check the path.", code="missing")
+    file, lines = path / "predictions.json", path / "predictions.jsonl"
+    header = read_json(file)
+    labels = labels_from_json(take(header, "labels", list, file), file)
+    rows = tuple(row_from_json(row, labels, lines, number) for number, row in read_lines(lines))
+    if header.get("count") != len(rows):
+        raise NewsError(
+            f"{path} says {header.get('count')} predictions but holds {len(rows)}.", code="corrupt"
+        )
+    return Predictions(take(header, "model", dict, file), take(header, "dataset", dict, file), labels, rows)
+
+
+def row_from_json(row: Mapping[str, Any], labels: LabelSet, path: Path, number: int) -> Prediction:
+    """Check one line."""
+    log_probs = take(row, "log_probs", list, path)
+    place = f"{path} line {number}"
+    if len(log_probs) != len(labels):
+        raise NewsError(
+            f"{place} has {len(log_probs)} log-probabilities for {len(labels)} labels.", code="corrupt"
+        )
+    for value in log_probs:
+        if not isinstance(value, int | float) or math.isnan(value) or value > 1e-3:
+            raise NewsError(f"{place} has the log-probability {value!r}, which is none.", code="corrupt")
+    expected, actual = take(row, "expected", str, path), take(row, "actual", str, path)
+    labels.index(expected), labels.index(actual)
+    return Prediction(take(row, "id", str, path), expected, actual, tuple(map(float, log_probs)))
