@@ -1,0 +1,184 @@
+"""Declaration, lock, inputs and sources to an OCI layout: the one assembler.
+
+Make and Nix both run this. It asks no network, no clock, no environment; the number of workers
+changes how long it takes and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imagelock.canonical import canonical_json, readable_json, sha256_bytes
+from imagelock.config import Facts, descriptor, make_config, make_manifest
+from imagelock.declaration import Declaration
+from imagelock.entry import Entry, literal
+from imagelock.inputs import Inputs, locate
+from imagelock.layer import LayerResult, write_layer
+from imagelock.layercache import LayerCache
+from imagelock.layout import Layout, add_blob, link_blob, start_layout, write_index
+from imagelock.lockfile import Lock, LockedBlob
+from imagelock.merge import merge_entries
+from imagelock.recipe import Job, find_dropped, image_place, make_jobs, open_wheels
+from imagelock.source import Workspace, package_entries, source_hash
+
+SOURCE = "source"
+BAKED = "usr/share/imagelock/image.json"
+MAX_LAYERS = 40
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything an image's bytes depend on."""
+
+    declaration: Declaration
+    lock: Lock
+    lock_sha256: str
+    sources: tuple[Entry, ...]
+    dirty: bool = False
+
+    @property
+    def source_sha256(self) -> str:
+        """Hash over the first-party entries."""
+        return source_hash(self.sources)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished image."""
+
+    name: str
+    manifest_digest: str
+    config_digest: str
+    size: int
+    layers: tuple[LayerResult, ...]
+    reused: int
+
+
+def read_sources(declaration: Declaration, workspace: Workspace) -> tuple[Entry, ...]:
+    """The entries of an image's workspace packages."""
+    place = image_place(declaration)
+    found: list[Entry] = []
+    for folder in sorted(declaration.python.packages):
+        found += package_entries(workspace, folder, place)
+    return tuple(found)
+
+
+def assemble(recipe: Recipe, inputs: Inputs, cache: LayerCache, target: Path, workers: int) -> Built:
+    """Make the image's layout in the empty folder `target`."""
+    made, reused = make_layers(recipe, inputs, cache, workers)
+    layout = start_layout(target)
+    base_layers, base_config = copy_base(recipe.lock, inputs, layout)
+    with cache.scratch() as scratch:
+        top = write_source(recipe, scratch)
+        layers = [*made, top]
+        for layer in layers:
+            link_blob(layout, layer.blob_path, layer.digest)
+        write_files(layers, target / "files.jsonl")
+    facts = Facts(recipe.lock_sha256, recipe.source_sha256, recipe.dirty)
+    config = add_blob(layout, make_config(recipe.declaration, recipe.lock, layers, facts, base_config))
+    rows = [descriptor(row.media_type, row.sha256, row.size) for row in base_layers]
+    rows += [descriptor(layer.media_type, layer.digest, layer.size) for layer in layers]
+    manifest = add_blob(layout, make_manifest(config, rows))
+    write_index(layout, *manifest, recipe.declaration.name)
+    size = sum(row["size"] for row in rows) + config[1] + manifest[1]
+    return Built(recipe.declaration.name, manifest[0], config[0], size, tuple(layers), reused)
+
+
+def make_layers(
+    recipe: Recipe, inputs: Inputs, cache: LayerCache, workers: int
+) -> tuple[list[LayerResult], int]:
+    """All layers but the source's, from the cache where they are; and how many were there."""
+
+    def find_input(row: Any) -> Path:
+        return locate(inputs, row)
+
+    dropped = settle_paths(recipe, inputs, cache)
+    jobs = make_jobs(recipe.declaration, recipe.lock, find_input, dropped)
+    known = {job.name: found for job in jobs if (found := cache.find(job.key()))}
+    missing = sorted((job for job in jobs if job.name not in known), key=lambda job: -job.weight())
+    reused = len(known)
+    known |= {layer.name: layer for layer in run_jobs(missing, cache, workers)}
+    return [known[job.name] for job in jobs], reused
+
+
+def run_jobs(jobs: Sequence[Job], cache: LayerCache, workers: int) -> Iterable[LayerResult]:
+    """Make layers, in worker processes when there is more than one to make."""
+    count = min(workers, len(jobs))
+    if count < 2:
+        return [make_layer(job, cache) for job in jobs]
+    with ProcessPoolExecutor(count) as pool:
+        return list(pool.map(make_layer, jobs, [cache] * len(jobs)))
+
+
+def make_layer(job: Job, cache: LayerCache) -> LayerResult:
+    """Make one layer and put it in the cache."""
+    with cache.scratch() as scratch:
+        blob, files = scratch / "blob", scratch / "files.jsonl"
+        summary = write_layer(job.name, job.entries(scratch), blob, files)
+        made = LayerResult(
+            job.name, summary.digest, summary.size, summary.diff_id, summary.diff_size, blob, files,
+            job.comment(),
+        )  # fmt: skip
+        return cache.store(job.key(), made, scratch)
+
+
+def settle_paths(recipe: Recipe, inputs: Inputs, cache: LayerCache) -> list[tuple[str, str]]:
+    """Who gives way on which path; remembered, since it depends on the wheels alone."""
+    rows = [[row.name, row.sha256] for row in recipe.lock.wheels]
+    winners = sorted(recipe.declaration.winners.items())
+    excepted = sorted(recipe.declaration.python.record_exceptions)
+    version = recipe.declaration.python.version
+    key = sha256_bytes(canonical_json(["paths", rows, winners, excepted, version]))
+    note = cache.place(key).with_suffix(".json")
+    if note.exists():
+        return [(owner, path) for owner, path in json.loads(note.read_bytes())]
+    wheels = open_wheels(recipe.declaration, recipe.lock, lambda row: locate(inputs, row))
+    dropped = find_dropped(wheels, recipe.declaration)
+    with cache.scratch() as scratch:
+        (scratch / "note").write_bytes(canonical_json(dropped))
+        (scratch / "note").rename(note)
+    return dropped
+
+
+def write_source(recipe: Recipe, scratch: Path) -> LayerResult:
+    """The top layer: workspace packages, and image.json for the program to read at run time."""
+    baked = {
+        "image": recipe.declaration.name,
+        "version": recipe.declaration.version,
+        "lock_sha256": recipe.lock_sha256,
+        "source_sha256": recipe.source_sha256,
+        "format": recipe.lock.format,
+    }
+    note = literal(BAKED, readable_json(baked), "imagelock")
+    site = image_place(recipe.declaration).site
+    entries = merge_entries([*recipe.sources, note], below=site + "/")
+    blob, files = scratch / "blob", scratch / "files.jsonl"
+    summary = write_layer(SOURCE, entries, blob, files)
+    packages = ", ".join(sorted(recipe.declaration.python.packages))
+    return LayerResult(
+        SOURCE, summary.digest, summary.size, summary.diff_id, summary.diff_size, blob, files,
+        packages,
+    )  # fmt: skip
+
+
+def copy_base(lock: Lock, inputs: Inputs, layout: Layout) -> tuple[list[LockedBlob], dict[str, Any]]:
+    """Put an OCI base's layers in unchanged; return their rows in order and the base's config."""
+    layers = [row for row in sorted(lock.base) if row.kind == "layer"]
+    for row in layers:
+        link_blob(layout, locate(inputs, row), row.sha256)
+    configs = [row for row in lock.base if row.kind == "config"]
+    config = json.loads(locate(inputs, configs[0]).read_bytes()) if configs else {}
+    return layers, config
+
+
+def write_files(layers: Iterable[LayerResult], path: Path) -> None:
+    """The list of every path in the image, layer by layer."""
+    with path.open("wb") as out:
+        for layer in layers:
+            if layer.files_path:
+                out.write(layer.files_path.read_bytes())

@@ -1,0 +1,50 @@
+"""The command `imagelock`: words to settings, settings to the one function that does the work."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from imagelock import commands
+from imagelock.build import Project, default_cache
+from imagelock.errors import run_main
+
+Handler = Callable[[Project, argparse.Namespace], int]
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    parser = argparse.ArgumentParser(
+        prog="imagelock",
+        description="From a lock file to an OCI image, the same bytes everywhere.",
+        epilog="Exit codes: 0 done; 2 you can mend it (one sentence says how); 1 a bug; "
+        "`imagelock audit` has one code a class, see `imagelock audit --help`.",
+    )
+    parser.add_argument("--root", type=Path, default=Path(), help="the source tree with images/")
+    parser.add_argument("--cache", type=Path, help="where fetched files and layers are kept")
+    parser.add_argument("--builds", type=Path, help="where images go (<root>/build/images)")
+    adder = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_lock(adder)
+    commands.add_build(adder)
+    return parser
+
+
+def run(argv: Sequence[str]) -> int:
+    """Parse and run one command; returns its exit code."""
+    options = make_parser().parse_args(argv)
+    root = options.root.resolve()
+    project = Project(
+        root,
+        (options.cache or default_cache(os.environ)).resolve(),
+        (options.builds or root / "build" / "images").resolve(),
+    )
+    handler: Handler = options.handler
+    return handler(project, options)
+
+
+def main() -> int:
+    """The entry point."""
+    return run_main("imagelock", lambda: run(sys.argv[1:]))

@@ -1,0 +1,55 @@
+"""The one error of this package and the one place that turns errors into exit codes.
+
+Knows nothing about images: a code for machines, one sentence for people.
+"""
+
+from __future__ import annotations
+
+import errno
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
+
+
+class ImageError(Exception):
+    """Something the user can mend: `code` names the class, the text names value, cause, remedy.
+
+    Codes: invalid, missing, corrupt, stale, conflict, unreachable, no_space, dirty.
+    """
+
+    def __init__(self, sentence: str, *, code: str = "invalid") -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def terminate(signum: int, _frame: FrameType | None) -> None:
+    """Turn SIGTERM into SystemExit(143) so that `finally` blocks clean up."""
+    sys.exit(128 + signum)
+
+
+def run_main(program: str, run: Callable[[], int]) -> int:
+    """Run a command and map what it raises: 2 with one sentence, 130 on Ctrl-C, 143 on SIGTERM."""
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        return run()
+    except ImageError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        print(f"{program}: {disk_sentence(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def disk_sentence(error: OSError) -> str:
+    """Say which path the disk refused and what to do."""
+    where = error.filename or "the target"
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = "free some room" if full else "check its permissions"
+    return f"cannot write {where}: {error.strerror}; {remedy} and run the command again"
