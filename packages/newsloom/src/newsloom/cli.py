@@ -27,7 +27,9 @@ def main() -> int:
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The command line; every command works on the project in the current folder."""
-    parser = argparse.ArgumentParser(prog="newsloom", description="Conducts the workspace in the current folder.")
+    parser = argparse.ArgumentParser(
+        prog="newsloom", description="Conducts the workspace in the current folder."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo = commands.add_parser("demo", help="run the main job on the embedded engine")
     demo.add_argument("--state", type=Path, default=Path("var"), help="engine and MLflow database (var)")
@@ -43,7 +45,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add_rendering(plans)
     apply = commands.add_parser("apply", help="render the plans and apply them to an engine")
     add_rendering(apply)
-    apply.add_argument("--engine", default="", help="API root or knit profile; default: the .knitprofile here")
+    apply.add_argument(
+        "--engine", default="", help="API root or knit profile; default: the .knitprofile here"
+    )
     push = commands.add_parser("push", help="push Data of plans/data.yaml by name")
     push.add_argument("names", nargs="+", metavar="NAME")
     push.add_argument("--engine", default="", help="API root or knit profile; default: the .knitprofile here")
@@ -52,9 +56,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def add_rendering(parser: argparse.ArgumentParser) -> None:
     """What fills the plan templates."""
-    parser.add_argument("--registry", default="localhost:5000", help="registry of the images (localhost:5000)")
+    parser.add_argument(
+        "--registry", default="localhost:5000", help="registry of the images (localhost:5000)"
+    )
     parser.add_argument("--gpus", type=int, default=0, help="graphics cards for the plans that can use one")
-    parser.add_argument("--images", type=Path, help="folder of built images that pin the plans; default: sources")
+    parser.add_argument(
+        "--images", type=Path, help="folder of built images that pin the plans; default: sources"
+    )
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:

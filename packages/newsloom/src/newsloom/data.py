@@ -34,7 +34,9 @@ def read_sources(project: Path) -> list[Source]:
     sources = []
     for entry in yaml.safe_load(path.read_text()):
         if unknown := set(entry) - KEYS:
-            raise NewsError(f"{path} has the unknown key {min(unknown)!r}: use only {', '.join(sorted(KEYS))}.")
+            raise NewsError(
+                f"{path} has the unknown key {min(unknown)!r}: use only {', '.join(sorted(KEYS))}."
+            )
         folder = project / entry["folder"]
         tags = (PROJECT_TAG, Tag("name", folder.name), *map(Tag.parse, entry["tags"]))
         sources.append(Source(folder, tags, bool(entry.get("demo", False))))
@@ -45,7 +47,9 @@ def choose_sources(sources: Sequence[Source], names: Sequence[str]) -> list[Sour
     """The sources called `names`; an unknown name is an error that lists the known ones."""
     known = {source.name: source for source in sources}
     if unknown := [name for name in names if name not in known]:
-        raise NewsError(f"{unknown[0]!r} is no Data of plans/data.yaml: use one of {', '.join(sorted(known))}.")
+        raise NewsError(
+            f"{unknown[0]!r} is no Data of plans/data.yaml: use one of {', '.join(sorted(known))}."
+        )
     return [known[name] for name in names]
 
 
@@ -54,7 +58,8 @@ def push_sources(engine: Engine, sources: Sequence[Source]) -> Iterator[tuple[So
     for source in sources:
         if not source.folder.is_dir():
             raise NewsError(
-                f"{source.folder} is missing: run make data, or put the folder there yourself.", code="missing"
+                f"{source.folder} is missing: run make data, or put the folder there yourself.",
+                code="missing",
             )
         data, created = push_once(engine, source.folder, source.tags)
         yield source, data, created

@@ -101,7 +101,9 @@ def report_failures(engine: Engine, runs: Sequence[Run], console: Console) -> No
         for line in log.strip().splitlines()[-5:]:
             console.print(f"    {line}", highlight=False, markup=False)
     if failed:
-        raise NewsError(f"{len(failed)} of {len(runs)} Runs failed: mend the cause shown above and call again.")
+        raise NewsError(
+            f"{len(failed)} of {len(runs)} Runs failed: mend the cause shown above and call again."
+        )
 
 
 def call_mirror(*arguments: str) -> None:

@@ -38,9 +38,7 @@ def make_environment(project: Path, environment: Path, extras: Sequence[str]) ->
     check_python()
     if not (environment / "bin" / "python").exists():
         create(environment)
-    done = [
-        name for name in ("torch", "runtime", *extras) if install_lock(project, environment, name)
-    ]
+    done = [name for name in ("torch", "runtime", *extras) if install_lock(project, environment, name)]
     if install_workspace(project, environment):
         done.append("workspace")
     return done
@@ -106,9 +104,7 @@ def install_workspace(project: Path, environment: Path) -> bool:
         project / "lineage/pyproject.toml",
     ]
     folders = [path.parent for path in projects]
-    stamp = Stamp(
-        environment / ".newsloom-workspace", [folder / "pyproject.toml" for folder in folders]
-    )
+    stamp = Stamp(environment / ".newsloom-workspace", [folder / "pyproject.toml" for folder in folders])
     if stamp.holds():
         return False
     editable = [word for folder in folders for word in ("--editable", str(folder))]
@@ -138,9 +134,7 @@ def pip(environment: Path, arguments: Sequence[str], *, total: int = 0) -> int:
         "--disable-pip-version-check",
         *arguments,
     ]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         count, complaints = 0, []
         for line in process.stdout:
@@ -159,9 +153,7 @@ def show_progress(count: int, total: int) -> None:
     if not total:
         return
     if sys.stdout.isatty():
-        print(
-            f"\rsetup: package {count} of {total}", end="\n" if count == total else "", flush=True
-        )
+        print(f"\rsetup: package {count} of {total}", end="\n" if count == total else "", flush=True)
     elif count % 50 == 0 or count == total:
         print(f"setup: package {count} of {total}", flush=True)
 

@@ -33,7 +33,9 @@ def read_pin(path: Path, name: str) -> PackagePin:
     """Read the pin called `name` from a params.yaml."""
     pins = yaml.safe_load(path.read_text())["inputs"]
     if name not in pins:
-        raise NewsError(f"{name!r} is no input of {path}: use one of {', '.join(sorted(pins))}.", code="invalid")
+        raise NewsError(
+            f"{name!r} is no input of {path}: use one of {', '.join(sorted(pins))}.", code="invalid"
+        )
     return PackagePin(**pins[name])
 
 
@@ -69,7 +71,9 @@ def extract(wheel: Path, pin: PackagePin, folder: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         for source, target in sorted(pin.members.items()):
-            found = [name for name in names if name == source or (source.endswith("/") and name.startswith(source))]
+            found = [
+                name for name in names if name == source or (source.endswith("/") and name.startswith(source))
+            ]
             if not found:
                 raise NewsError(
                     f"{wheel.name} holds no {source!r}: correct `members` of {pin.package} in params.yaml.",
@@ -86,5 +90,3 @@ def write_member(archive: zipfile.ZipFile, name: str, target: Path) -> None:
     with archive.open(name) as source, target.open("wb") as sink:
         while piece := source.read(1 << 20):
             sink.write(piece)
-
-

@@ -8,12 +8,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from newscore.errors import NewsError
 
-WORDS = {"deleted": "missing", "modified": "damaged or changed", "new": "new", "not in cache": "missing from the cache"}
+WORDS = {
+    "deleted": "missing",
+    "modified": "damaged or changed",
+    "new": "new",
+    "not in cache": "missing from the cache",
+}
 """What DVC's states mean to somebody who only wants the inputs."""
 
 
@@ -27,17 +32,18 @@ def bring_inputs(project: Path) -> list[str]:
     return found
 
 
-def describe(status: object) -> Iterator[str]:
-    """Turn `dvc status --json` into phrases: `data/x is missing`."""
-    if isinstance(status, dict):
-        for name, value in status.items():
-            if isinstance(value, str):
-                yield f"{name} is {WORDS.get(value, value)}"
-            else:
-                yield from describe(value)
-    elif isinstance(status, list):
-        for value in status:
-            yield from describe(value)
+def describe(status: Mapping[str, Sequence[object]]) -> Iterator[str]:
+    """Turn `dvc status --json` into phrases: `data/x is missing`, `data/y is out of date`."""
+    for stage, changes in status.items():
+        outputs, causes = {}, {}
+        for change in changes:
+            if isinstance(change, dict):
+                outputs.update(change.get("changed outs", {}))
+                causes.update(change.get("changed deps", {}))
+        for output, state in outputs.items():
+            yield f"{output} is {WORDS.get(state, state)}"
+        if not outputs:
+            yield f"{stage} is out of date ({', '.join(sorted(causes)) or 'its command changed'})"
 
 
 def run_dvc(project: Path, *arguments: str, capture: bool = False) -> str:
@@ -45,7 +51,12 @@ def run_dvc(project: Path, *arguments: str, capture: bool = False) -> str:
     environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     command = [sys.executable, "-m", "dvc", *arguments]
     result = subprocess.run(
-        command, cwd=project, env=environment, check=False, text=True, stdout=subprocess.PIPE if capture else None
+        command,
+        cwd=project,
+        env=environment,
+        check=False,
+        text=True,
+        stdout=subprocess.PIPE if capture else None,
     )
     if result.returncode != 0:
         raise NewsError(

@@ -53,7 +53,9 @@ def render_plan(project: Path, name: str, entry: Mapping[str, object], rendering
     try:
         text = string.Template(path.read_text()).substitute(values)
     except FileNotFoundError as error:
-        raise NewsError(f"plan {name} names the template {path}, which is missing.", code="missing") from error
+        raise NewsError(
+            f"plan {name} names the template {path}, which is missing.", code="missing"
+        ) from error
     except KeyError as error:
         raise NewsError(f"{path} asks for ${error.args[0]}: give it in index.yaml under {name}.") from error
     document = yaml.safe_load(text)
@@ -105,7 +107,9 @@ def package_version(project: Path, image: str) -> str:
     """The version of the package that gives an image its name."""
     import tomllib
 
-    return str(tomllib.loads((project / "packages" / image / "pyproject.toml").read_text())["project"]["version"])
+    return str(
+        tomllib.loads((project / "packages" / image / "pyproject.toml").read_text())["project"]["version"]
+    )
 
 
 def load_yaml(path: Path) -> dict[str, dict[str, object]]:

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 from knitfab.records import Run
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from newsloom.plans import PLAN_ANNOTATION
 
@@ -33,7 +40,9 @@ def wait_until_ended(list_runs: Callable[[], Sequence[Run]], console: Console) -
             for change in changes(seen, runs):
                 if change.run.status in {"running", *ENDED} and not console.is_terminal:
                     elapsed = time.monotonic() - started
-                    console.print(f"{elapsed:7.1f} s  {change.run.status:8}  {plan_name(change.run)}", highlight=False)
+                    console.print(
+                        f"{elapsed:7.1f} s  {change.run.status:8}  {plan_name(change.run)}", highlight=False
+                    )
             show(runs)
             if all(run.status in ENDED for run in runs):
                 return list(runs)
@@ -53,7 +62,9 @@ def changes(seen: dict[str, str], runs: Sequence[Run]) -> Iterator[Change]:
 def progress_of(console: Console) -> Iterator[Callable[[Sequence[Run]], None]]:
     """A function that draws how far the Runs are."""
     columns = (SpinnerColumn(), MofNCompleteColumn(), TextColumn("Runs"), BarColumn(20), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.description}"), console=console, disable=not console.is_terminal) as bar:
+    with Progress(
+        *columns, TextColumn("{task.description}"), console=console, disable=not console.is_terminal
+    ) as bar:
         task = bar.add_task("", total=None)
 
         def show(runs: Sequence[Run]) -> None:
