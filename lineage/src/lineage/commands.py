@@ -1,0 +1,187 @@
+"""The subcommands of knit-mlflow: open what a command needs, run it, print what came of it.
+
+Heavy imports (mlflow, numpy) stand inside the functions: `--help` and a wrong flag answer at once.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from knitfab.errors import KnitError
+from newscore.errors import NewsError
+from newscore.settings import parse_settings
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from .ledger import open_ledger
+from .settings import (
+    CompareSettings,
+    FromSource,
+    ResolveSettings,
+    SyncSettings,
+    UiSettings,
+    VerifySettings,
+)
+from .source import Source
+
+DRIFT = 3
+"""Exit code of `verify` when the two sides differ."""
+
+Tell = Callable[[str, int, int], None]
+
+
+def run_sync(argv: Sequence[str]) -> None:
+    """Mirror Runs, knitIds, params and metrics into MLflow; again and again with --watch."""
+    settings = parse_settings(
+        SyncSettings, argv, program="knit-mlflow sync", description=run_sync.__doc__ or ""
+    )
+    sync(settings)
+
+
+def sync(settings: SyncSettings) -> None:
+    """One sync, or one every `watch` seconds until it is interrupted."""
+    from .address import check_address
+
+    check_address(settings.tracking_uri, create=True)
+    with open_source(settings) as source, open_ledger(settings.ledger_path) as ledger:
+        from .faults import steps_from_environment
+        from .sync import sync_once
+        from .tracker import open_tracker
+
+        tracker = open_tracker(settings.tracking_uri)
+        steps = steps_from_environment()
+        rounds = 0
+        while True:
+            try:
+                with showing_progress() as tell:
+                    outcome = sync_once(source, tracker, ledger, settings.options, tell, steps)
+                if outcome.writes or not rounds:
+                    print(f"knit-mlflow: {outcome.sentence()}", flush=True)
+                for problem in outcome.problems if not rounds else ():
+                    print(f"knit-mlflow: could not read the metrics of {problem}", flush=True)
+            except NewsError as error:
+                # A watch outlives a restart of either side; the first round must work.
+                if settings.watch is None or not rounds or error.code != "unreachable":
+                    raise
+                print(f"knit-mlflow: {error}; trying again", flush=True)
+            if settings.watch is None:
+                return
+            rounds += 1
+            time.sleep(settings.watch)
+
+
+def run_verify(argv: Sequence[str]) -> None:
+    """Prove that MLflow equals the source; exit code 3 names every difference."""
+    settings = parse_settings(
+        VerifySettings, argv, program="knit-mlflow verify", description=run_verify.__doc__ or ""
+    )
+    from .address import check_address
+
+    check_address(settings.tracking_uri, create=False)
+    with open_source(settings) as source, showing_progress() as tell:
+        from .tracker import open_tracker
+        from .verify import verify
+
+        proof = verify(source, open_tracker(settings.tracking_uri, create=False), settings.options, tell)
+    for difference in proof.drift:
+        print(f"  {difference}")
+    print(f"knit-mlflow: {proof.sentence()}")
+    if proof.drift:
+        raise SystemExit(DRIFT)
+
+
+def run_compare(argv: Sequence[str]) -> None:
+    """Compare every fine-tune with the bar on the same articles, and say in words what that shows."""
+    settings = parse_settings(
+        CompareSettings, argv, program="knit-mlflow compare", description=run_compare.__doc__ or ""
+    )
+    from .reading import read_snapshot
+    from .report import boards_to_html, boards_to_json
+    from .table import print_boards
+    from .verdicts import find_boards
+
+    with (
+        open_source(settings) as source,
+        tempfile.TemporaryDirectory(prefix="knit-mlflow-") as scratch,
+        open_ledger(Path(scratch) / "ledger.db") as ledger,
+        showing_progress() as tell,
+    ):
+        snapshot = read_snapshot(source, "knitfab", ledger, tell)
+        boards = find_boards(source, snapshot, ledger, settings.bar_head, tell)
+    if not boards:
+        raise NewsError(
+            "the source holds no predictions to compare (no output tagged type:predictions of a finished "
+            "Run): run the plans predict first.",
+            code="missing",
+        )
+    print_boards(boards, Console())
+    for path, text in ((settings.json, boards_to_json), (settings.html, boards_to_html)):
+        if path is not None:
+            path.write_text(text(boards), encoding="utf-8")
+            print(f"written: {path}")
+
+
+def run_ui(argv: Sequence[str]) -> None:
+    """Serve MLflow's UI on 127.0.0.1."""
+    settings = parse_settings(UiSettings, argv, program="knit-mlflow ui", description=run_ui.__doc__ or "")
+    from .ui import serve_ui
+
+    serve_ui(settings.tracking_uri, settings.port)
+
+
+def run_resolve(argv: Sequence[str]) -> None:
+    """Find the MLflow runs of a runId or knitId, and Knitfab's ids of an MLflow run."""
+    keys = [word for word in argv[:1] if not word.startswith("-")]
+    settings = parse_settings(
+        ResolveSettings,
+        argv[len(keys) :],
+        program="knit-mlflow resolve KEY",
+        description=run_resolve.__doc__ or "",
+    )
+    if not keys:
+        raise NewsError("no key is given: knit-mlflow resolve KEY, a runId, a knitId or an MLflow run id.")
+    from .address import check_address
+
+    check_address(settings.tracking_uri, create=False)
+    from .resolve import resolve
+    from .tracker import open_tracker
+
+    for match in resolve(open_tracker(settings.tracking_uri, create=False), keys[0]):
+        print("\n".join(match.lines()))
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "sync": run_sync,
+    "verify": run_verify,
+    "compare": run_compare,
+    "ui": run_ui,
+    "resolve": run_resolve,
+}
+
+
+@contextmanager
+def open_source(settings: FromSource) -> Iterator[Source]:
+    """The engine or the recording; its errors become sentences."""
+    try:
+        if settings.recording is not None:
+            from .recorded import read_recording
+
+            yield read_recording(settings.recording)
+        else:
+            from knitfab.client import open_engine
+
+            yield open_engine(settings.api_root or "")
+    except KnitError as error:
+        raise NewsError(f"the source failed: {error.message}", code="unreachable") from error
+
+
+@contextmanager
+def showing_progress() -> Iterator[Tell]:
+    """A progress bar on a terminal's stderr, gone when done; nothing elsewhere."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("reading Runs", total=None)
+        yield lambda what, done, of: progress.update(task, description=what, completed=done, total=of)

@@ -1,0 +1,112 @@
+"""Prints boards on a terminal: one table a test set, readable at 80 columns, then the verdicts in words.
+
+Knows standings and rich; neither the engine nor MLflow.
+"""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .standings import Board, Standing
+
+MARK = "*"
+"""Stands at every score of a judge that is not reliable."""
+
+
+def print_boards(boards: Sequence[Board], console: Console) -> None:
+    """All boards, the verdicts under each, and what the marks mean."""
+    for board in boards:
+        console.print(_build_table(board))
+        for line in board.standings:
+            console.print(Text(f"• {line.sentence}"), soft_wrap=False)
+        console.print()
+    if any(not judged.reliable for board in boards for line in board.standings for judged in line.judged):
+        console.print(
+            f"{MARK} this judge is not reliable: its own calibration failed, its score says nothing."
+        )
+    console.print(
+        "Intervals are 95 %. Δ is the difference of accuracy to the bar in points, on the same articles."
+    )
+
+
+def _build_table(board: Board) -> Table:
+    """One board; each figure has its interval below it."""
+    split = f", {board.split}" if board.split else ""
+    table = Table(
+        title=f"{board.test_name or 'test set'}{split}: {board.count} articles",
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        show_lines=False,
+    )
+    table.add_column("fine-tune", overflow="fold")
+    table.add_column("accuracy", justify="right", no_wrap=True)
+    table.add_column("macro-F1", justify="right", no_wrap=True)
+    table.add_column("Δ vs bar", justify="right", no_wrap=True)
+    judges = sorted({judged.judge for line in board.standings for judged in line.judged})
+    for judge in judges:
+        table.add_column(f"judge\n{judge}", justify="right", overflow="fold")
+    table.add_column("train", justify="right", no_wrap=True)
+    for line in board.standings:
+        table.add_row(*_cells(line, judges))
+    return table
+
+
+def _cells(line: Standing, judges: Sequence[str]) -> list[Text]:
+    """One line of the table."""
+    style = _style_of(line)
+    return [
+        Text(f"{line.entry.name}\n{line.entry.head}", style="bold" if style else ""),
+        _with_interval(line, "accuracy"),
+        _with_interval(line, "macro_f1"),
+        Text(delta_text(line), style=style),
+        *(Text(judge_text(line, judge)) for judge in judges),
+        Text(seconds_text(line.train_seconds)),
+    ]
+
+
+def _style_of(line: Standing) -> str:
+    """Green for better than the bar, red for worse."""
+    verdict = line.against.verdict if line.against is not None else ""
+    return {"better": "green", "worse": "red"}.get(verdict, "")
+
+
+def _with_interval(line: Standing, name: str) -> Text:
+    """A score in percent above its interval."""
+    if name not in line.scores:
+        return Text("-")
+    text = f"{100 * line.scores[name]:.1f} %"
+    low, high = line.scores.get(f"{name}_low"), line.scores.get(f"{name}_high")
+    if low is not None and high is not None:
+        text += f"\n{100 * low:.1f} to {100 * high:.1f}"
+    return Text(text)
+
+
+def delta_text(line: Standing) -> str:
+    """The difference to the bar in points above its interval."""
+    if line.is_bar:
+        return "the bar"
+    if line.against is None:
+        return "-"
+    against = line.against
+    return f"{100 * against.delta:+.1f}\n{100 * against.low:+.1f} to {100 * against.high:+.1f}"
+
+
+def judge_text(line: Standing, judge: str) -> str:
+    """A judge's score, marked where the judge is not reliable."""
+    for judged in line.judged:
+        if judged.judge == judge:
+            score = "unscored" if judged.score is None else f"{judged.score:.3f}"
+            return score + ("" if judged.reliable else MARK)
+    return "-"
+
+
+def seconds_text(seconds: float | None) -> str:
+    """A duration for people."""
+    if seconds is None:
+        return "-"
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min"
