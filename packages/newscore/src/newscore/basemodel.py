@@ -36,8 +36,8 @@ def find_base_model(path_or_id: str) -> BaseModel:
     cached = cached_snapshot(path_or_id)
     if cached is None:
         raise NewsError(
-            f"base model {path_or_id!r} is neither a folder nor in the local hub cache, and jobs fetch nothing: "
-            "give the folder of a downloaded model with --base-model.",
+            f"base model {path_or_id!r} is neither a folder nor in the local hub cache, "
+            "and jobs fetch nothing: give the folder of a downloaded model with --base-model.",
             code="missing",
         )
     return describe_folder(cached, path_or_id)

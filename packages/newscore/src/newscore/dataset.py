@@ -6,81 +6,28 @@
 The same data set is always the same bytes. Reading checks everything before anything is computed.
 """
 
-import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Mapping
 from pathlib import Path
 
+from newscore.article import Article, DataSet, check_articles
 from newscore.errors import NewsError
 from newscore.folder import staged_folder
-from newscore.jsonfile import dump_line, read_json, read_lines, take, write_json, write_lines
-from newscore.labels import LabelSet, labels_from_json, labels_to_json
+from newscore.jsonfile import read_json, read_lines, take, write_json, write_lines
+from newscore.labels import labels_from_json, labels_to_json
+from newscore.split import split_validation
+from newscore.subset import take_subset
+
+__all__ = [
+    "Article",
+    "DataSet",
+    "check_articles",
+    "read_dataset",
+    "split_validation",
+    "take_subset",
+    "write_dataset",
+]
 
 SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class Article:
-    """One text and its true label."""
-
-    id: str
-    text: str
-    label: str
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """Articles of one split of a task."""
-
-    name: str
-    split: str
-    labels: LabelSet
-    articles: tuple[Article, ...]
-    source: Mapping[str, str] = field(default_factory=dict)
-    """Where it came from, for people: importer, package, options."""
-
-    def __len__(self) -> int:
-        """How many articles there are."""
-        return len(self.articles)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """sha256 over the label names and the articles in order: equal iff a model sees the same."""
-        digest = hashlib.sha256(dump_line(list(self.labels.names)).encode())
-        for article in self.articles:
-            digest.update(dump_line([article.id, article.text, article.label]).encode())
-        return digest.hexdigest()
-
-    def label_indices(self) -> list[int]:
-        """The true labels as positions in the label set, in article order."""
-        positions = {name: position for position, name in enumerate(self.labels.names)}
-        return [positions[article.label] for article in self.articles]
-
-
-def check_articles(articles: Iterable[Article], labels: LabelSet, place: str) -> tuple[Article, ...]:
-    """Refuse empty texts, labels outside the set and repeated ids, naming the article."""
-    names, seen, checked = set(labels.names), set(), []
-    for article in articles:
-        if not article.text.strip():
-            raise NewsError(
-                f"{place}: article {article.id!r} has an empty text: remove or mend it.", code="corrupt"
-            )
-        if article.label not in names:
-            raise NewsError(
-                f"{place}: article {article.id!r} has the label {article.label!r}, which is not in the label set "
-                f"({', '.join(labels.names)}): mend the article or the label set.",
-                code="corrupt",
-            )
-        if article.id in seen:
-            raise NewsError(
-                f"{place}: two articles have the id {article.id!r}: make ids unique.", code="corrupt"
-            )
-        seen.add(article.id)
-        checked.append(article)
-    if not checked:
-        raise NewsError(f"{place} holds no article: there is nothing to learn or measure.", code="corrupt")
-    return tuple(checked)
 
 
 def write_dataset(dataset: DataSet, path: Path) -> None:
@@ -136,12 +83,14 @@ def check_header(dataset: DataSet, header: Mapping[str, object], path: Path) -> 
     """Refuse a folder whose articles are not those it was written with."""
     if header.get("count") != len(dataset):
         raise NewsError(
-            f"{path} says it holds {header.get('count')} articles but holds {len(dataset)}: fetch or import it again.",
+            f"{path} says it holds {header.get('count')} articles but holds {len(dataset)}: "
+            "fetch or import it again.",
             code="corrupt",
         )
     if header.get("fingerprint") != dataset.fingerprint:
         raise NewsError(
-            f"{path} has the fingerprint {dataset.fingerprint[:12]}… but says {str(header.get('fingerprint'))[:12]}…, "
-            "so its articles or labels were changed: fetch or import it again.",
+            f"{path} has the fingerprint {dataset.fingerprint[:12]}… but says "
+            f"{str(header.get('fingerprint'))[:12]}…, so its articles or labels were changed: "
+            "fetch or import it again.",
             code="corrupt",
         )

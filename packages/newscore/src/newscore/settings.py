@@ -205,7 +205,7 @@ def hints_of(cls: type[Any]) -> dict[str, Any]:
 def nearest(word: str, known: Sequence[str]) -> str:
     """A phrase that names the most similar known word, else all of them."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
+    return f"; the nearest is {close[0]!r}" if close else f"; known are {', '.join(known)}"
 
 
 def flag_of(name: str) -> str:
