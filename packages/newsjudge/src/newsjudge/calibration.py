@@ -1,0 +1,156 @@
+"""Calibrates a judge: does its table tell identical, related and unrelated labels apart?
+
+The label groups are the gold: identical 1, same group 1/2, otherwise 0. Pure arithmetic over a table
+of scores; must not know judges, files or settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from newscore.labels import LabelSet
+
+Scores = Sequence[Sequence[float | None]]
+"""scores[actual][expected] in label order; None is unscored."""
+
+RELIABILITY_BAR = 0.6
+_RESAMPLES = 1000
+_NAMES = {2: "identical", 1: "same_group", 0: "unrelated"}
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a judge's table is worth. Means are None where no such pair was scored.
+
+    `kappa` is quadratic-weighted Cohen's kappa between the discretised score (nearest of 0, 1/2, 1)
+    and the gold; `kappa_low` and `kappa_high` bound it at 95 %. `asymmetry` is the mean of
+    |S_ij - S_ji|.
+    """
+
+    identical: float | None
+    same_group: float | None
+    unrelated: float | None
+    kappa: float
+    kappa_low: float
+    kappa_high: float
+    asymmetry: float | None
+    has_groups: bool
+    cells: int
+    reliable: bool
+    bar: float
+    sentence: str
+
+
+def calibrate(labels: LabelSet, scores: Scores, *, seed: int = 0) -> Calibration:
+    """Calibrate a table; deterministic given `seed`.
+
+    The interval resamples unordered label pairs, since S_ij and S_ji are not independent.
+    """
+    gold = gold_levels(labels)
+    has_groups = bool((gold == 1).any())
+    score = np.array([[np.nan if s is None else s for s in row] for row in scores], dtype=float)
+    means = {name: _mean(score[gold == level]) for level, name in _NAMES.items()}
+    given = discretise(score) if has_groups else np.where(score >= 0.75, 2, 0)
+    kappa, low, high = _kappa_interval(gold, given, ~np.isnan(score), seed)
+    reliable = bool(low >= RELIABILITY_BAR)
+    return Calibration(
+        **means,
+        kappa=kappa,
+        kappa_low=low,
+        kappa_high=high,
+        asymmetry=_mean(np.abs(score - score.T)[np.triu_indices(len(labels), 1)]),
+        has_groups=has_groups,
+        cells=int((~np.isnan(score)).sum()),
+        reliable=reliable,
+        bar=RELIABILITY_BAR,
+        sentence=_sentence(means, (kappa, low, high), has_groups=has_groups, reliable=reliable),
+    )
+
+
+def gold_levels(labels: LabelSet) -> np.ndarray:
+    """Matrix of 2 (identical), 1 (same non-empty group) and 0, by the label set alone."""
+    groups = [label.group for label in labels.labels]
+    return np.array(
+        [
+            [2 if i == j else int(bool(a) and a == b) for j, b in enumerate(groups)]
+            for i, a in enumerate(groups)
+        ]
+    )
+
+
+def discretise(score: np.ndarray) -> np.ndarray:
+    """Scores in [0, 1] as levels 0, 1, 2: the nearest of 0, 1/2 and 1 (NaN becomes 0; mask it)."""
+    levels: np.ndarray = np.digitize(np.nan_to_num(score), [0.25, 0.75])
+    return levels
+
+
+def quadratic_kappa(gold: np.ndarray, given: np.ndarray) -> float:
+    """Quadratic-weighted kappa of two flat arrays of levels 0..2; 0 when one of them never varies
+    and 1 when both are constant and equal (Cohen 1968)."""
+    if not len(gold):
+        return 0.0
+    observed = np.zeros((3, 3))
+    np.add.at(observed, (gold, given), 1.0)
+    observed /= observed.sum()
+    weights = (np.arange(3)[:, None] - np.arange(3)[None, :]) ** 2
+    expected = observed.sum(1)[:, None] * observed.sum(0)[None, :]
+    disagreement = float((weights * expected).sum())
+    if disagreement == 0:
+        return 1.0
+    return 1.0 - float((weights * observed).sum()) / disagreement
+
+
+def _kappa_interval(
+    gold: np.ndarray, given: np.ndarray, scored: np.ndarray, seed: int
+) -> tuple[float, float, float]:
+    kappa = quadratic_kappa(gold[scored], given[scored])
+    units = [[(i, j)] if i == j else [(i, j), (j, i)] for i in range(len(gold)) for j in range(i, len(gold))]
+    # Counts of (gold, given) per unit, so that a resample is one weighted sum.
+    counts = np.zeros((len(units), 9))
+    for number, unit in enumerate(units):
+        for cell in unit:
+            if scored[cell]:
+                counts[number, 3 * gold[cell] + given[cell]] += 1
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(len(units), np.full(len(units), 1 / len(units)), size=_RESAMPLES)
+    kappas = [_kappa_of_counts(row) for row in drawn @ counts]
+    low, high = np.quantile(kappas, [0.025, 0.975])
+    return kappa, float(low), float(high)
+
+
+def _kappa_of_counts(counts: np.ndarray) -> float:
+    repeated = counts.astype(int)
+    pairs = np.repeat(np.arange(9), repeated)
+    return quadratic_kappa(pairs // 3, pairs % 3)
+
+
+def _mean(values: np.ndarray) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
+
+
+def _sentence(
+    means: dict[str, float | None],
+    kappa: tuple[float, float, float],
+    *,
+    has_groups: bool,
+    reliable: bool,
+) -> str:
+    shown = {name: "none" if mean is None else f"{mean:.2f}" for name, mean in means.items()}
+    against = (
+        f"identical labels score {shown['identical']}, labels of one group {shown['same_group']}, "
+        f"unrelated ones {shown['unrelated']}"
+        if has_groups
+        else f"identical labels score {shown['identical']}, all others {shown['unrelated']} "
+        "(the label set has no groups, so relatedness is not calibrated)"
+    )
+    # Adding 0.0 turns a rounded "-0.0" into "0.0".
+    point, low, high = (f"{round(value, 2) + 0.0:.2f}" for value in kappa)
+    verdict = "Reliable" if reliable else "Not reliable"
+    relation = "at least" if reliable else "under"
+    return (
+        f"{verdict}: {against}; weighted kappa {point} ({low} to {high}), "
+        f"its lower bound is {relation} the bar of {RELIABILITY_BAR:.1f}."
+    )

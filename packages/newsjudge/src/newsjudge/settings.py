@@ -1,0 +1,151 @@
+"""The settings of each command: what a user may say, with help, bounds and contradictions.
+
+Must not import any provider: reading settings is instant.
+"""
+
+# ruff: noqa: RUF009 - setting() makes a dataclasses.field, which the rule cannot see.
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from newscore.errors import NewsError
+from newscore.settings import setting
+
+Provider = Literal["embedding", "local", "openai", "class", "fake"]
+Device = Literal["auto", "cpu", "cuda"]
+Sampling = Literal["stratified", "first"]
+
+_KEY_VARIABLE = "NEWSJUDGE_API_KEY"
+_URL_VARIABLE = "NEWSJUDGE_BASE_URL"
+_OPENAI_HOST = "api.openai.com"
+
+
+@dataclass(frozen=True)
+class JudgeSettings:
+    """Which judge, and how it is asked."""
+
+    judge: Provider = setting("embedding", help="who judges; embedding is offline and no LLM")
+    judge_model: str = setting(
+        "", help="embedding, local: a model folder or cached hub id; openai: the server's model name"
+    )
+    base_url: str = setting("", help="openai: the server's URL up to /v1; default $NEWSJUDGE_BASE_URL")
+    api_key_file: Path | None = setting(
+        None, help="openai: a file holding the key; default $NEWSJUDGE_API_KEY"
+    )
+    judge_class: str = setting("", help="class: package.module:Class or path/to/file.py:Class")
+    script: Path | None = setting(None, help="fake: a JSON file saying what the fake does")
+    judge_name: str = setting("", help="the name shown in tables and trackers; default from the judge")
+    describe_labels: bool = setting(True, help="show the judge each label's description too")
+    repeats: int = setting(
+        1, minimum=1, maximum=50, help="asks per pair when the judge gives no probabilities"
+    )
+    temperature: float = setting(0.0, minimum=0.0, maximum=2.0, help="openai: sampling temperature")
+    max_tokens: int = setting(200, minimum=8, maximum=32768, help="openai: longest answer")
+    timeout_seconds: float = setting(
+        60.0, minimum=0.01, maximum=3600, help="openai: deadline of each single call"
+    )
+    connect_wait_seconds: float = setting(
+        5.0, minimum=0.0, maximum=3600, help="openai: how long to wait for the server to come up"
+    )
+    attempts: int = setting(6, minimum=1, maximum=100, help="openai: tries per call")
+    concurrency: int = setting(4, minimum=1, maximum=256, help="openai: calls at a time")
+    judge_batch_size: int = setting(16, minimum=1, maximum=1024, help="local: prompts at a time")
+    cells: Path | None = setting(None, help="folder that keeps every answer, to resume from")
+
+    def __post_init__(self) -> None:
+        if self.repeats > 1 and self.temperature == 0 and self.judge == "openai":
+            raise NewsError(
+                f"repeats {self.repeats} at temperature 0 would ask for the same answer again; "
+                "set --temperature (such as 1.0) or --repeats 1",
+                code="invalid",
+            )
+        if self.judge == "class" and not self.judge_class:
+            raise NewsError("judge class needs --judge-class package.module:Class", code="invalid")
+
+    def resolved_base_url(self) -> str:
+        """The URL from the setting or the environment; "" when neither is set."""
+        return self.base_url or os.environ.get(_URL_VARIABLE, "")
+
+    def resolved_key(self) -> str:
+        """The key from the mounted file or the environment; "" when there is none.
+
+        OPENAI_API_KEY is sent to OpenAI only, never to another server.
+        """
+        if self.api_key_file is not None:
+            return _read_key(self.api_key_file)
+        key = os.environ.get(_KEY_VARIABLE, "")
+        if not key and urlsplit(self.resolved_base_url()).hostname == _OPENAI_HOST:
+            key = os.environ.get("OPENAI_API_KEY", "")
+        return key.strip()
+
+
+@dataclass(frozen=True)
+class TableSettings(JudgeSettings):
+    """newsjudge table: ask a judge every ordered pair of labels."""
+
+    labels: Path = setting(Path("./in/labels"), help="folder with labels.json, or a data-set folder")
+    model_path: str = setting("", help="embedding, local: the judge's model folder")
+    save_to: Path = setting(Path("./out"), help="where table/ and metrics/ are written")
+    device: Device = setting("auto", help="where a local judge runs")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model_path and self.judge_model and self.judge != "openai":
+            raise NewsError(
+                f"--model-path {self.model_path} and --judge-model {self.judge_model} name two "
+                "judge models; give one of them",
+                code="invalid",
+            )
+
+
+@dataclass(frozen=True)
+class ScoreSettings:
+    """newsjudge score: predictions and a table to a report; pure arithmetic."""
+
+    predictions: Path = setting(Path("./in/predictions"), help="folder written by newstrain predict")
+    table: Path = setting(Path("./in/table"), help="folder written by newsjudge table")
+    save_to: Path = setting(Path("./out"), help="where report/ and metrics/ are written")
+    threshold: float = setting(0.8, minimum=0.0, maximum=1.0, help="score from which a document passes")
+    dataset: Path | None = setting(None, help="the data set, to show articles beside the verdicts")
+    seed: int = setting(0, minimum=0, help="decides the resampled intervals")
+
+
+@dataclass(frozen=True)
+class EvaluateSettings(JudgeSettings):
+    """newsjudge evaluate: a model in, deepeval-result.json out."""
+
+    model_path: Path = setting(Path("./in/model"), help="model folder written by newstrain train")
+    dataset: Path = setting(Path("./in/dataset"), help="the data set to evaluate on")
+    save_to: Path = setting(Path("./out"), help="where the results are written")
+    device: Device = setting("auto", help="where the model, and a local judge, run")
+    num_samples: int = setting(100, minimum=1, help="documents to evaluate")
+    sampling: Sampling = setting(
+        "stratified", help="which documents: each label in proportion, drawn by seed; or the first"
+    )
+    threshold: float = setting(0.8, minimum=0.0, maximum=1.0, help="score from which a document passes")
+    table: Path | None = setting(None, help="a judge table made before; then no judge is asked")
+    predict_command: str = setting("newstrain", help="the command that predicts")
+    seed: int = setting(0, minimum=0, help="decides sampling and resampled intervals")
+
+
+@dataclass(frozen=True)
+class FakeServerSettings:
+    """newsjudge fake-server: a scripted judge over HTTP."""
+
+    script: Path | None = setting(None, help="a JSON file saying what the fake does")
+    port: int = setting(0, minimum=0, maximum=65535, help="port on 127.0.0.1; 0 takes a free one")
+
+
+def _read_key(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise NewsError(
+            f"the key file {path} cannot be read ({error.strerror}); check --api-key-file",
+            code="missing",
+        ) from error

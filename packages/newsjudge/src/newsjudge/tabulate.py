@@ -1,0 +1,115 @@
+"""Asks a judge every ordered pair of labels, at most once each, and makes the table of its answers.
+
+Must not know any provider, settings or the command line.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from statistics import fmean
+
+from newscore.labels import LabelSet
+
+from newsjudge.calibration import calibrate
+from newsjudge.cells import Cell, CellCache, cell_for, cell_key
+from newsjudge.judge import Case, Judge, Question, Verdict, sha256_text
+from newsjudge.table import JudgeTable
+
+OnAnswer = Callable[[Verdict], None]
+
+
+@dataclass
+class Ledger:
+    """What a round of asking took: new calls, cells found in the cache, tokens."""
+
+    asked: int = 0
+    found: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    errors: list[str] = field(default_factory=list)
+
+    def note(self, verdict: Verdict) -> None:
+        """Book one new call."""
+        self.asked += 1
+        self.prompt_tokens += verdict.prompt_tokens
+        self.completion_tokens += verdict.completion_tokens
+        if verdict.score is None:
+            self.errors.append(verdict.error)
+
+
+def label_pairs(labels: LabelSet) -> list[Case]:
+    """Every ordered pair (actual, expected), actual-major, identical ones included."""
+    return [Case(actual, expected) for actual, expected in product(labels.labels, repeat=2)]
+
+
+def ask_cases(
+    judge: Judge, cases: Sequence[Case], cache: CellCache, *, repeats: int, on_answer: OnAnswer
+) -> tuple[list[list[Cell]], Ledger]:
+    """The cells of each case, asking only what the cache lacks.
+
+    Cases whose first verdict carries probabilities, or is exact (cosine, class), are asked once:
+    asking again would give the same. The others are asked `repeats` times.
+    """
+    ledger = Ledger()
+    prompts = [judge.prompt(case) for case in cases]
+    cells: list[list[Cell]] = [[] for _ in cases]
+    for repeat in range(repeats):
+        due = [i for i, kept in enumerate(cells) if not kept or _needs_repeat(kept[0].verdict)]
+        questions = [Question(cases[i], prompts[i], repeat) for i in due]
+        for number, cell in zip(due, _ask_once(judge, questions, cache, ledger, on_answer), strict=True):
+            cells[number].append(cell)
+    return cells, ledger
+
+
+def build_table(name: str, judge: Judge, labels: LabelSet, cells: Sequence[Sequence[Cell]]) -> JudgeTable:
+    """The table of cells in the order of `label_pairs`; a score is the mean of the readable repeats."""
+    size = len(labels)
+    verdicts = [[cell.verdict for cell in repeats] for repeats in cells]
+    flat = [mean_score(repeats) for repeats in verdicts]
+    scores = tuple(tuple(flat[row * size : (row + 1) * size]) for row in range(size))
+    methods = Counter(
+        _method(repeats) for repeats, score in zip(verdicts, flat, strict=True) if score is not None
+    )
+    return JudgeTable(
+        name=name,
+        judge=judge.identity,
+        prompt_sha256=sha256_text(*(cell.prompt_sha256 for repeats in cells for cell in repeats[:1])),
+        labels=labels,
+        scores=scores,
+        methods=dict(sorted(methods.items())),
+        calibration=calibrate(labels, scores),
+    )
+
+
+def mean_score(verdicts: Iterable[Verdict]) -> float | None:
+    """The mean of the readable verdicts' scores, or None when there is none."""
+    scores = [verdict.score for verdict in verdicts if verdict.score is not None]
+    return round(fmean(scores), 6) if scores else None
+
+
+def _ask_once(
+    judge: Judge, questions: Sequence[Question], cache: CellCache, ledger: Ledger, on_answer: OnAnswer
+) -> list[Cell]:
+    cells = [cache.find(cell_key(judge.identity, question)) for question in questions]
+    missing = [i for i, cell in enumerate(cells) if cell is None or cell.verdict.transient]
+    ledger.found += len(questions) - len(missing)
+    for position, verdict in judge.judge([questions[i] for i in missing]):
+        number = missing[position]
+        cell = cell_for(judge.identity, questions[number], verdict)
+        cells[number] = cell
+        cache.add(cell)
+        ledger.note(verdict)
+        on_answer(verdict)
+    return [cell for cell in cells if cell is not None]
+
+
+def _needs_repeat(first: Verdict) -> bool:
+    return first.method == "answer"
+
+
+def _method(verdicts: Sequence[Verdict]) -> str:
+    first = verdicts[0].method
+    return f"mean of {len(verdicts)} answers" if first == "answer" and len(verdicts) > 1 else first
