@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from imagelock import commands
+from imagelock import commands, shipping
 from imagelock.build import Project, default_cache
 from imagelock.errors import run_main
 
@@ -29,6 +29,8 @@ def make_parser() -> argparse.ArgumentParser:
     adder = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_lock(adder)
     commands.add_build(adder)
+    shipping.add_push(adder)
+    shipping.add_audit(adder)
     return parser
 
 

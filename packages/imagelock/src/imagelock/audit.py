@@ -1,0 +1,157 @@
+"""`imagelock audit`: rebuild an image from its commit and compare. Trusts no cached layer.
+
+Works in a scratch clone, so the working tree and its git state stay as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from imagelock.assemble import Recipe, assemble
+from imagelock.build import Project, read_note, read_recipe, watched
+from imagelock.compare import Verdict, compare
+from imagelock.declaration import read_declaration
+from imagelock.errors import ImageError
+from imagelock.fetch import fetch
+from imagelock.inputs import InputCache, check_input
+from imagelock.layercache import LayerCache, code_digest
+from imagelock.layout import Layout
+from imagelock.lockfile import LockedBlob
+from imagelock.recorded import Recorded, RecordedLayout, RecordedRegistry
+from imagelock.registry import Registry
+from imagelock.source import open_workspace, run_git
+from imagelock.statement import Audited
+
+TAG = re.compile(r"-m([0-9a-f]{64})$")
+MISMATCH = ("DO NOT MATCH THE HASHES", "Hash Sum mismatch")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be audited; empty strings mean: find out."""
+
+    name: str
+    digest: str = ""
+    tag: str = ""
+    commit: str = ""
+    registry: Registry | None = None
+    offline: bool = False
+
+
+def audit(
+    project: Project, question: Question, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> tuple[Verdict, Audited]:
+    """Answer one question. ImageError: nothing recorded, no such commit, a dirty tree."""
+    recorded, digest = find_recorded(project, question)
+    commit = find_commit(project, question, recorded, digest)
+    with TemporaryDirectory(prefix="imagelock-audit-") as name:
+        scratch = Path(name)
+        clone(project.root, commit, scratch / "tree")
+        recipe, _ = read_recipe(scratch / "tree", question.name)
+        verdict = check_inputs(recipe, project.inputs, offline=question.offline)
+        if verdict is None:
+            layers = LayerCache(scratch / "layers")
+            target = scratch / "image"
+            target.mkdir()
+            assemble(recipe, project.inputs, layers, target, os.cpu_count() or 1)
+            verdict = compare(recorded, digest, Layout(target))
+    machine = f"{platform.system()} {platform.machine()} Python {platform.python_version()}"
+    audited = Audited(question.name, digest, commit, recipe.lock_sha256, code_digest(), machine, now())
+    return verdict, audited
+
+
+def find_recorded(project: Project, question: Question) -> tuple[Recorded, str]:
+    """The recorded image and its manifest digest (hex)."""
+    digest = question.digest.removeprefix("sha256:")
+    if question.tag:
+        match = TAG.search(question.tag)
+        if not match:
+            raise ImageError(f"the tag {question.tag!r} does not end in -m<64 hex digits>: it was not "
+                             "pushed by imagelock; give the digest instead")  # fmt: skip
+        digest = digest or match[1]
+    if question.registry:
+        return in_registry(question, digest)
+    layout = project.layout(question.name)
+    return RecordedLayout(layout), digest or layout.manifest_digest()
+
+
+def in_registry(question: Question, digest: str) -> tuple[Recorded, str]:
+    """The same, in a registry; what its tag stands for must be what the tag says."""
+    assert question.registry is not None
+    if question.tag:
+        there = question.registry.manifest_digest(question.name, question.tag)
+        if there != digest:
+            raise ImageError(f"{question.name}:{question.tag} stands for {there} in "
+                             f"{question.registry.address}: the tag was moved", code="conflict")  # fmt: skip
+    if not digest:
+        raise ImageError("an audit against a registry needs a tag or a digest")
+    return RecordedRegistry(question.registry, question.name), digest
+
+
+def find_commit(project: Project, question: Question, recorded: Recorded, digest: str) -> str:
+    """The commit to rebuild: the given one, the recorded one, or a clean HEAD."""
+    workspace = open_workspace(project.root)
+    if not workspace.has_git:
+        raise ImageError(f"{project.root} is no git work tree: an audit rebuilds from a commit")
+    if is_dirty(recorded, digest):
+        raise ImageError(f"sha256:{digest} is marked as built from a dirty tree: no commit holds "
+                         "its sources; build it from a commit", code="dirty")  # fmt: skip
+    if question.commit:
+        return run_git(project.root, "rev-parse", "--verify", f"{question.commit}^{{commit}}").strip()
+    note = read_note(project.layout(question.name))
+    if note and note["manifest_digest"] == digest and note["commit"]:
+        return str(note["commit"])
+    declaration = read_declaration(project.image_folder(question.name) / "image.toml")
+    changes = workspace.changes(watched(declaration))
+    if changes:
+        raise ImageError(f"the tree is dirty ({changes[0]}): commit it, or name the commit to audit",
+                         code="dirty")  # fmt: skip
+    return workspace.commit()
+
+
+def is_dirty(recorded: Recorded, digest: str) -> bool:
+    """True when the recorded config carries the mark of a dirty tree; False when unreadable."""
+    try:
+        manifest: dict[str, Any] = json.loads(recorded.manifest(digest))
+        config = json.loads(recorded.blob(manifest["config"]["digest"].removeprefix("sha256:")))
+    except ImageError as error:
+        if error.code != "corrupt":
+            raise
+        return False
+    return bool((config.get("config", {}).get("Labels") or {}).get("imagelock.dirty"))
+
+
+def clone(root: Path, commit: str, target: Path) -> None:
+    """A clean checkout of a commit that shares the repository's objects."""
+    run_git(root, "clone", "--quiet", "--shared", "--no-checkout", str(root), str(target))
+    run_git(target, "-c", "advice.detachedHead=false", "checkout", "--quiet", commit)
+
+
+def check_inputs(recipe: Recipe, cache: InputCache, *, offline: bool) -> Verdict | None:
+    """Every locked file, hashed anew; a verdict when one is gone or is not what it was."""
+    try:
+        if not offline:
+            fetch(recipe.lock, recipe.declaration.python.version, cache)
+    except ImageError as error:
+        changed = error.code == "corrupt" or any(text in str(error) for text in MISMATCH)
+        result = "input-changed" if changed else "input-gone"
+        return Verdict(result, f"the inputs cannot be fetched: {error}")
+    for row in recipe.lock.inputs():
+        path = cache.find(row)
+        try:
+            if path is None:
+                return Verdict("input-gone", f"sha256:{row.sha256} is in no cache", (str(row),))
+            check_input(path, row)
+        except ImageError as error:
+            result = "base" if isinstance(row, LockedBlob) else "input-changed"
+            return Verdict(result, str(error), (str(path),))
+    return None

@@ -1,0 +1,145 @@
+"""Commands about finished images: push, pins, serve, audit, verify, explain. Prints, decides little."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from imagelock.audit import Question, audit
+from imagelock.build import Project
+from imagelock.canonical import canonical_json, readable_json
+from imagelock.commands import Adder, chosen
+from imagelock.compare import EXIT_CODES
+from imagelock.errors import ImageError
+from imagelock.explain import explain
+from imagelock.push import make_pins, push, write_pins
+from imagelock.registry import Registry, parse_registry
+from imagelock.serve import LoopbackRegistry
+from imagelock.statement import sign, verdict_statement, verify
+
+
+def add_push(adder: Adder) -> None:
+    """push, pins and serve."""
+    parser = adder.add_parser("push", help="push built images under their write-once tags")
+    parser.add_argument("image", nargs="*", help="all images when none is named")
+    parser.add_argument("--registry", required=True, help="host[:port][/prefix]")
+    parser.set_defaults(handler=run_push)
+    parser = adder.add_parser("pins", help="print reference and annotations of built images as JSON")
+    parser.add_argument("image", nargs="*", help="all images when none is named")
+    parser.add_argument("--registry", required=True, help="host[:port][/prefix]")
+    parser.add_argument("--save-to", type=Path, help="a file instead of standard output")
+    parser.set_defaults(handler=run_pins)
+    parser = adder.add_parser("serve", help="a small registry for this machine alone")
+    parser.add_argument("--port", type=int, default=5050)
+    parser.add_argument("--folder", type=Path, required=True, help="where it keeps its blobs")
+    parser.set_defaults(handler=run_serve)
+
+
+def add_audit(adder: Adder) -> None:
+    """audit, verify and explain."""
+    codes = ", ".join(f"{code} {name}" for name, code in EXIT_CODES.items())
+    parser = adder.add_parser(
+        "audit", help="rebuild an image from its commit and compare", epilog=f"Exit codes: {codes}."
+    )
+    parser.add_argument("image")
+    parser.add_argument("--digest", default="", help="manifest digest; the built image's when absent")
+    parser.add_argument("--tag", default="", help="<version>-m<64 hex>")
+    parser.add_argument("--commit", default="", help="the recorded one, else HEAD, when absent")
+    parser.add_argument("--registry", help="read the recorded image there, not under build/images")
+    parser.add_argument("--key", type=Path, help="Ed25519 private key (PEM) to sign the verdict")
+    parser.add_argument("--save-to", type=Path, help="the verdict's file (build/audit/…)")
+    parser.add_argument("--offline", action="store_true", help="use cached inputs only")
+    parser.set_defaults(handler=run_audit)
+    parser = adder.add_parser("verify", help="check the signature of a signed verdict")
+    parser.add_argument("statement", type=Path)
+    parser.add_argument("--key", type=Path, required=True, help="Ed25519 public key (PEM)")
+    parser.set_defaults(handler=run_verify)
+    parser = adder.add_parser("explain", help="which input put a file into an image")
+    parser.add_argument("digest", help="manifest or config digest, or an image's name")
+    parser.add_argument("path", help="a path inside the image")
+    parser.set_defaults(handler=run_explain)
+
+
+def open_registry(text: str) -> Registry:
+    """A registry by its address; credentials come from the environment."""
+    return parse_registry(text, os.environ.get("IMAGELOCK_REGISTRY_USER", ""))
+
+
+def run_push(project: Project, options: argparse.Namespace) -> int:
+    """Push images; one line each."""
+    registry = open_registry(options.registry)
+    for name in chosen(project, options.image):
+        done = push(project, name, registry)
+        how = "attached" if done.attached else "kept as files: the registry has no referrers API"
+        print(f"{done.reference} sha256:{done.digest} "
+              f"({done.uploaded} blobs sent, {done.skipped} were there; SBOM and provenance {how})")  # fmt: skip
+    return 0
+
+
+def run_pins(project: Project, options: argparse.Namespace) -> int:
+    """Print or write the pins of built images."""
+    registry = open_registry(options.registry)
+    pins = make_pins(project, chosen(project, options.image), registry)
+    if options.save_to:
+        write_pins(options.save_to, pins)
+    else:
+        print(readable_json(pins).decode(), end="")
+    return 0
+
+
+def run_serve(_project: Project, options: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    try:
+        server = LoopbackRegistry(("127.0.0.1", options.port), options.folder)
+    except OSError as error:
+        raise ImageError(f"port {options.port} cannot be used: {error.strerror}; give another --port",
+                         code="conflict") from None  # fmt: skip
+    with server:
+        print(f"imagelock: serving 127.0.0.1:{server.server_address[1]} from {options.folder}", flush=True)
+        server.serve_forever()
+    return 0
+
+
+def run_audit(project: Project, options: argparse.Namespace) -> int:
+    """Audit one image; the exit code is the verdict's class."""
+    name = chosen(project, [options.image])[0]
+    registry = open_registry(options.registry) if options.registry else None
+    question = Question(name, options.digest, options.tag, options.commit, registry, options.offline)
+    verdict, audited = audit(project, question)
+    statement = verdict_statement(verdict, audited)
+    folder = project.root / "build" / "audit"
+    path = options.save_to or folder / f"{name}-{audited.digest[:16]}.json"
+    write_verdict(path, statement, options.key)
+    print(f"{name} sha256:{audited.digest} at {audited.commit[:12]}: {verdict.result}: "
+          f"{verdict.sentence}")  # fmt: skip
+    for line in verdict.differences:
+        print(f"  {line}")
+    print(f"  verdict in {path}{' (signed)' if options.key else ''}")
+    return verdict.exit_code
+
+
+def write_verdict(path: Path, statement: dict[str, Any], key: Path | None) -> None:
+    """Write a statement, in a signed envelope when there is a key."""
+    document = sign(canonical_json(statement), key) if key else statement
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(readable_json(document))
+
+
+def run_verify(_project: Project, options: argparse.Namespace) -> int:
+    """Check a signed verdict and print what it says."""
+    try:
+        envelope = options.statement.read_bytes()
+    except FileNotFoundError:
+        raise ImageError(f"{options.statement} does not exist: name a verdict that `imagelock audit "
+                         "--key` wrote", code="missing") from None  # fmt: skip
+    print(json.dumps(verify(envelope, options.key), indent=2, sort_keys=True))
+    return 0
+
+
+def run_explain(project: Project, options: argparse.Namespace) -> int:
+    """Explain one path."""
+    print(explain(project, options.digest, options.path))
+    return 0
