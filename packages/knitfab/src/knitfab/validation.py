@@ -38,7 +38,8 @@ RESOURCE_LIMIT: Final = 1024
 def validate_plan(spec: PlanSpec) -> PlanSpec:
     """The spec with its paths trimmed of one trailing slash; raises the first rule it breaks, as a 400."""
     for message in plan_problems(spec):
-        raise bad_request(f"plan spec is invalid: {message}", message)
+        text = f"plan spec is invalid: {message}"
+        raise bad_request(text, text)
     return _trimmed(spec)
 
 
@@ -151,10 +152,11 @@ def _overlaps(entry: Mountpoint, same: list[Mountpoint], others: list[Mountpoint
 def _node_problems(spec: PlanSpec) -> Iterator[str]:
     for key, value in (*spec.on_node.may, *spec.on_node.prefer, *spec.on_node.must):
         if not _LABEL_KEY.fullmatch(key) or len(key.partition("/")[0]) > 253:
-            yield f"invalid on_node key: bad pattern: {key}" if key else "invalid on_node key: key is empty"
+            shown = f"bad pattern: {key}" if key else "key is empty"
+            yield f"on_node: invalid key: {shown}"
         if not _LABEL_VALUE.fullmatch(value):
             shown = f"bad pattern: {value}" if value else "value is empty"
-            yield f"invalid on_node value: {shown}"
+            yield f"on_node: invalid value: {shown}"
 
 
 def _length_problems(spec: PlanSpec) -> Iterator[str]:
