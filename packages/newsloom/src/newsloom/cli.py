@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from knitfab.client import open_engine
+from knitfab.profile import open_engine
 from knitfab.errors import KnitError
 from newscore.errors import NewsError, run_main
 from rich.console import Console
