@@ -2,13 +2,16 @@
 # ruff: noqa: RUF009 - setting() makes a dataclass field, as dataclasses.field does
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from newscore.dataset import DataSet, read_dataset, take_subset, write_dataset
 from newscore.errors import NewsError
+from newscore.folder import staged_folder
+from newscore.jsonfile import write_json
 from newscore.labels import read_labels, write_labels
+from newscore.measurement import rounded
 from newscore.settings import nearest, setting
 
 
@@ -77,6 +80,16 @@ class Validate:
 
 
 @dataclass(frozen=True)
+class Compare:
+    """newscore compare"""
+
+    baseline: Path = setting(help="predictions folder of the model to beat")
+    candidate: tuple[str, ...] = setting(help="predictions folder of a model to judge; repeat for several")
+    save_to: Path | None = setting(None, help="folder for comparison.json, absent or empty")
+    seed: int = setting(0, help="seed of the bootstrap", minimum=0)
+
+
+@dataclass(frozen=True)
 class Command:
     """One subcommand."""
 
@@ -139,6 +152,28 @@ def validate(settings: Validate) -> None:
     describe(read_dataset(settings.dataset), settings.dataset)
 
 
+def compare_models(settings: Compare) -> None:
+    """Compare one or several models with a baseline, corrected for their number."""
+    from newscore.comparison import compare, holm
+    from newscore.predictions import read_predictions
+
+    baseline = read_predictions(settings.baseline)
+    candidates = [read_predictions(Path(path)) for path in settings.candidate]
+    comparisons = [compare(baseline, candidate, seed=settings.seed) for candidate in candidates]
+    corrected = holm([comparison.mcnemar_p for comparison in comparisons])
+    rows = [
+        {"model": dict(candidate.model), "holm_p": p_value, **asdict(comparison)}
+        for candidate, comparison, p_value in zip(candidates, comparisons, corrected, strict=True)
+    ]
+    if settings.save_to is not None:
+        with staged_folder(settings.save_to) as folder:
+            record = {"schema": 1, "baseline": dict(baseline.model), "comparisons": rounded(rows)}
+            write_json(folder / "comparison.json", record)
+    for comparison, p_value in zip(comparisons, corrected, strict=True):
+        several = f" Holm p over {len(rows)} comparisons = {p_value:.2g}." if len(rows) > 1 else ""
+        print(comparison.sentence + several)
+
+
 def save(dataset: DataSet, path: Path) -> None:
     """Write a data set and say what was written."""
     write_dataset(dataset, path)
@@ -160,6 +195,7 @@ COMMANDS = {
     "import jsonl": Command("read any file with one JSON object a line", Table, import_jsonl),
     "labels": Command("write the label set of a data set", Labels, take_labels),
     "subset": Command("write a stratified part of a data set", Subset, choose_subset),
+    "compare": Command("compare models' predictions of the same articles", Compare, compare_models),
     "validate": Command("check a data-set folder", Validate, validate),
 }
 

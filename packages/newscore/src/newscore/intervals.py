@@ -6,6 +6,7 @@ of any test set cost a thousand draws over at most K² cells, and the result is 
 """
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from newscore.outcomes import Floats, Ints
 LEVEL = 0.95
 Z_95 = 1.959963984540054
 """Quantile of the normal distribution at 97.5 %."""
-CHUNK = 2**20
+CHUNK = 2**18
 """Random numbers held at once; bounds the memory whatever the number of articles and resamples."""
 
 Interval = tuple[float, float]
@@ -34,10 +35,13 @@ def percentile_interval(samples: Floats) -> Interval:
     return float(low), float(high)
 
 
-def draw_counts(counts: Ints, resamples: int, rng: np.random.Generator) -> Ints:
-    """Resampled counts of kinds of article, shape (R, U), for the observed ones, shape (U,)."""
+def draw_counts(counts: Ints, resamples: int, rng: np.random.Generator) -> Iterator[Ints]:
+    """Resampled counts of kinds of article for the observed ones, shape (U,), in parts of shape (r, U)."""
     total = int(counts.sum())
-    return np.asarray(rng.multinomial(total, counts / total, size=resamples), dtype=np.int64)
+    rows = max(1, CHUNK // len(counts))
+    for start in range(0, resamples, rows):
+        size = min(rows, resamples - start)
+        yield np.asarray(rng.multinomial(total, counts / total, size=size), dtype=np.int64)
 
 
 def bootstrap_means(values: Floats, resamples: int, rng: np.random.Generator) -> Floats:

@@ -114,8 +114,8 @@ def count_confusion(outcomes: Outcomes) -> Ints:
 def bootstrap_f1(confusion: Ints, resamples: int, rng: np.random.Generator) -> Floats:
     """F1 of each label in each resample of the articles, shape (R, K)."""
     expected, actual = np.nonzero(confusion)
-    draws = draw_counts(confusion[expected, actual], resamples, rng)
-    return resampled_f1(expected, actual, draws, len(confusion))
+    parts = draw_counts(confusion[expected, actual], resamples, rng)
+    return np.concatenate([resampled_f1(expected, actual, draws, len(confusion)) for draws in parts])
 
 
 def article_values(outcomes: Outcomes) -> dict[str, Floats]:
