@@ -45,13 +45,19 @@ _TRANSFER_SECONDS: Final = 900.0
 class HttpEngine:
     """An Engine behind `api_root` (`http://host:port/api`)."""
 
-    def __init__(self, api_root: str, ca_file: Path | None = None, token: str | None = None) -> None:
+    def __init__(
+        self,
+        api_root: str,
+        ca_file: Path | None = None,
+        token: str | None = None,
+        ca_pem: str | None = None,
+    ) -> None:
         self.api_root = api_root.rstrip("/")
         self._url = urlsplit(self.api_root)
         if self._url.scheme not in ("http", "https") or not self._url.hostname:
             sentence = f"{api_root!r} is no API root: give an absolute URL such as http://127.0.0.1:8030/api"
             raise KnitError(sentence, code="invalid")
-        self._context = _tls(ca_file) if self._url.scheme == "https" else None
+        self._context = _tls(ca_file, ca_pem) if self._url.scheme == "https" else None
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     # Data
@@ -258,14 +264,13 @@ class HttpEngine:
         return f"{self._url.scheme}://{self._url.netloc.rpartition('@')[2]}"
 
 
-def _tls(ca_file: Path | None) -> ssl.SSLContext:
+def _tls(ca_file: Path | None, ca_pem: str | None) -> ssl.SSLContext:
     """Trust in this CA alone, or in the system's; the host name is checked either way."""
-    if ca_file is None:
-        return ssl.create_default_context()
     try:
-        return ssl.create_default_context(cafile=str(ca_file))
-    except (OSError, ssl.SSLError) as error:
-        raise KnitError(f"{ca_file} is no readable PEM certificate: {error}", code="invalid") from error
+        return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file), cadata=ca_pem)
+    except (OSError, ValueError) as error:
+        sentence = f"the CA of the profile ({ca_file or 'given inline'}) is no PEM certificate: {error}"
+        raise KnitError(sentence, code="invalid") from error
 
 
 def _window(since: datetime | None, duration: timedelta | None) -> list[tuple[str, str]]:

@@ -71,12 +71,13 @@ def spec_from_json(value: object) -> PlanSpec:
     The image is normalised, quantities are canonical, tags and annotations sorted. An absent image is `""`.
     """
     try:
-        return _read_spec(value)
+        return read_spec(value)
     except KnitError as error:
         raise bad_request("can not understand the requested json", error.message) from error
 
 
-def _read_spec(value: object) -> PlanSpec:
+def read_spec(value: object) -> PlanSpec:
+    """A plan spec; what can't be read is told as it is."""
     fields = as_object(value, "a plan")
     image = get_optional_text(fields, "image") or ""
     active = fields.get("active")
