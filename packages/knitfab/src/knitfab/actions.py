@@ -35,7 +35,7 @@ def find_equal_plan(engine: Engine, spec: PlanSpec) -> Plan | None:
 
 
 def ensure_plan(engine: Engine, spec: PlanSpec) -> tuple[Plan, bool]:
-    """The plan of this spec, and whether it was made now. An equal one gets the spec's annotations and limits."""
+    """The plan of this spec, and whether it was made now. An equal one gets its annotations and limits."""
     found = find_equal_plan(engine, spec)
     if found is not None:
         return _bring_up_to_date(engine, found, spec), False
