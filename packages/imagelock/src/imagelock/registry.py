@@ -119,7 +119,7 @@ class Registry:
             answer = self.send(connection, "GET", path, {}, None)
             if answer.status != 200:
                 self.expect(answer.status, 200, answer.read(), f"read the blob sha256:{digest}")
-            yield answer  # type: ignore[misc]  # an HTTPResponse is a readable binary stream
+            yield answer
         finally:
             connection.close()
 

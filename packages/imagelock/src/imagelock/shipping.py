@@ -73,9 +73,9 @@ def run_push(project: Project, options: argparse.Namespace) -> int:
     registry = open_registry(options.registry)
     for name in chosen(project, options.image):
         done = push(project, name, registry)
-        how = "attached" if done.attached else "kept as files: the registry has no referrers API"
+        how = "attached" if done.attached else "kept as files (no referrers API there)"
         print(f"{done.reference} sha256:{done.digest} "
-              f"({done.uploaded} blobs sent, {done.skipped} were there; SBOM and provenance {how})")  # fmt: skip
+              f"({done.uploaded} blobs sent, {done.skipped} were there; SBOM, provenance {how})")  # fmt: skip
     return 0
 
 

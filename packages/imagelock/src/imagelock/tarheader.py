@@ -39,7 +39,7 @@ def entry_header(entry: Entry) -> bytes:
 def header_block(name: bytes, mode: int, size: int, flag: bytes, target: bytes) -> bytes:
     """One ustar block of 512 bytes with its checksum."""
     head = b"%s%07o\0%07o\0%07o\0%011o\0%011o\0" % (name.ljust(100, b"\0"), mode, 0, 0, size, MTIME)
-    tail = flag + target.ljust(100, b"\0") + b"ustar\x0000" + bytes(64) + b"0000000\x000000000\0"
+    tail = flag + target.ljust(100, b"\0") + b"ustar\x0000" + bytes(80)
     total = sum(head) + 8 * 32 + sum(tail)
     return (head + b"%06o\0 " % total + tail).ljust(BLOCK, b"\0")
 

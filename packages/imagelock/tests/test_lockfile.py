@@ -1,0 +1,53 @@
+"""Locks read back as they were written, and broken ones are refused in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from imagelock.errors import ImageError
+from imagelock.lockfile import FORMAT, Lock, LockedBlob, format_lock, parse_lock, read_lock
+from imagelock.samples import TinyTree
+
+
+def test_a_lock_reads_back(tree: TinyTree) -> None:
+    lock = tree.lock()
+    assert parse_lock(format_lock(lock), "here") == lock
+
+
+def test_rows_are_one_line_each_and_sorted(tree: TinyTree) -> None:
+    text = format_lock(tree.lock())
+    assert sum("sha256 =" in line for line in text.splitlines()) == 2
+    assert text.endswith("base = []\n")
+
+
+def test_a_lock_with_a_base_reads_back() -> None:
+    blob = LockedBlob("layer", 0, "application/x", 5, "a" * 64)
+    lock = Lock("x", "linux/amd64", "2026-01-01T00:00:00Z", "b" * 64, base=(blob,))
+    assert parse_lock(format_lock(lock), "here") == lock
+
+
+def test_the_locks_of_this_tree_name_no_host() -> None:
+    images = Path(__file__).parents[3] / "images"
+    for path in images.glob("*/image.*"):
+        assert "://" not in path.read_text(encoding="utf-8"), path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (f"format = {FORMAT}", "format = 99", "format 99"),
+        ("sha256 = ", "sha999 = ", "not a lock"),
+        ("[\n", "[[\n", "not valid TOML"),
+        ('sha256 = "', 'sha256 = "zz', "no valid sha256"),
+    ],
+)
+def test_a_broken_lock_is_refused(tree: TinyTree, old: str, new: str, said: str) -> None:
+    text = format_lock(tree.lock()).replace(old, new)
+    with pytest.raises(ImageError, match=said):
+        parse_lock(text, "here")
+
+
+def test_an_absent_lock_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="imagelock lock"):
+        read_lock(tmp_path / "tiny" / "image.lock")
