@@ -170,9 +170,9 @@ def open_source(settings: FromSource) -> Iterator[Source]:
 
             yield read_recording(settings.recording)
         else:
-            from knitfab.client import open_engine
+            from knitfab.profiles import open_engine
 
-            yield open_engine(settings.api_root or "")
+            yield open_engine(settings.api_root)
     except KnitError as error:
         raise NewsError(f"the source failed: {error.message}", code="unreachable") from error
 

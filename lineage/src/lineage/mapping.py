@@ -26,6 +26,7 @@ from .keys import (
 from .note import describe
 from .redact import redact, redact_text
 from .scores import (
+    DATASET,
     Span,
     curve_points,
     drop_mountpoints,
@@ -207,11 +208,13 @@ def _verdict_points(verdict: Verdict) -> list[Point]:
 
 
 def _edges(snapshot: Snapshot, run: Run) -> tuple[Edge, ...]:
-    """The Run's inputs as data sets."""
+    """The Run's inputs as data sets, those that are data sets first: the UI shows the first by name."""
     slots = name_slots([entry.path for entry in run.inputs])
     return tuple(
         Edge(slots[entry.path], entry.knit_id, entry.path, join_tags(snapshot.tags_of(entry)))
-        for entry in sorted(run.inputs, key=lambda entry: entry.path)
+        for entry in sorted(
+            run.inputs, key=lambda entry: (DATASET not in snapshot.tags_of(entry), entry.path)
+        )
         if entry.knit_id
     )
 

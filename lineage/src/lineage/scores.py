@@ -64,8 +64,8 @@ def metric_group(snapshot: Snapshot, run: Run, measurement: Measurement) -> str:
 
 
 def metric_key(group: str, name: str) -> str:
-    """`group/name` as MLflow accepts it; a judge's `judge_score` is its `score`."""
-    return clean_key(f"{group}/{name.removeprefix('judge_')}")
+    """`group/name` as MLflow accepts it; `judge_score` and `train_loss` need not say their group twice."""
+    return clean_key(f"{group}/{name.removeprefix(group.split('/', 1)[0] + '_')}")
 
 
 def summary_points(group: str, measurement: Measurement, span: Span) -> list[Point]:

@@ -41,8 +41,8 @@ class FromSource:
 
     def __post_init__(self) -> None:
         """One source, and only one."""
-        if (self.api_root is None) == (self.recording is None):
-            raise NewsError("no source or two: give either --api-root URL or --recording DIR.")
+        if self.api_root is not None and self.recording is not None:
+            raise NewsError(f"two sources, {self.api_root} and {self.recording}: give one of them.")
 
 
 @dataclass(frozen=True)

@@ -110,9 +110,10 @@ def settle_verdict(verdict: str, sentence: str, p_holm: float, family: int) -> t
     if family < 2:
         return verdict, sentence
     told = f"Holm p = {p_holm:.2g} over {family} comparisons"
-    if verdict == "not distinguishable" or p_holm < LEVEL:
-        return verdict, f"{sentence.rstrip('.')} ({told})."
-    return "not distinguishable", f"{sentence.rstrip('.')}, but not beyond chance ({told})."
+    if verdict != "not distinguishable" and p_holm >= LEVEL:
+        sentence = sentence.replace(f" is {verdict} than ", " is not distinguishable from ", 1)
+        verdict = "not distinguishable"
+    return verdict, f"{sentence.rstrip('.')} ({told})."
 
 
 def order_standings(standings: Sequence[Standing]) -> tuple[Standing, ...]:

@@ -5,7 +5,9 @@ Knows standings and rich; neither the engine nor MLflow.
 
 from collections.abc import Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -18,53 +20,48 @@ MARK = "*"
 def print_boards(boards: Sequence[Board], console: Console) -> None:
     """All boards, the verdicts under each, and what the marks mean."""
     for board in boards:
-        console.print(_build_table(board))
+        split = f", {board.split}" if board.split else ""
+        title = f"{board.test_name or 'test set'}{split}: {board.count} articles"
+        console.print(Text(title, style="bold"))
+        console.print(_score_table(board))
+        judges = sorted({judged.judge for line in board.standings for judged in line.judged})
+        if judges:
+            console.print(_judge_table(board, judges))
         for line in board.standings:
-            console.print(Text(f"• {line.sentence}"), soft_wrap=False)
+            console.print(Padding(Text(f"• {line.sentence}"), (0, 2)))
         console.print()
     if any(not judged.reliable for board in boards for line in board.standings for judged in line.judged):
-        console.print(
-            f"{MARK} this judge is not reliable: its own calibration failed, its score says nothing."
-        )
-    console.print(
-        "Intervals are 95 %. Δ is the difference of accuracy to the bar in points, on the same articles."
-    )
+        console.print(f"{MARK} not reliable: this judge failed its own calibration, its score says nothing.")
+    console.print("Intervals are 95 %. Δ: accuracy minus the bar's, in points, on the same articles.")
 
 
-def _build_table(board: Board) -> Table:
-    """One board; each figure has its interval below it."""
-    split = f", {board.split}" if board.split else ""
-    table = Table(
-        title=f"{board.test_name or 'test set'}{split}: {board.count} articles",
-        title_justify="left",
-        title_style="bold",
-        header_style="bold",
-        show_lines=False,
-    )
+def _score_table(board: Board) -> Table:
+    """Accuracy, macro-F1 and the distance to the bar, each figure with its interval below it."""
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
     table.add_column("fine-tune", overflow="fold")
-    table.add_column("accuracy", justify="right", no_wrap=True)
-    table.add_column("macro-F1", justify="right", no_wrap=True)
-    table.add_column("Δ vs bar", justify="right", no_wrap=True)
-    judges = sorted({judged.judge for line in board.standings for judged in line.judged})
-    for judge in judges:
-        table.add_column(f"judge\n{judge}", justify="right", overflow="fold")
-    table.add_column("train", justify="right", no_wrap=True)
+    for name in ("accuracy", "macro-F1", "Δ vs bar", "training"):
+        table.add_column(name, justify="right", no_wrap=True)
     for line in board.standings:
-        table.add_row(*_cells(line, judges))
+        style = _style_of(line)
+        table.add_row(
+            Text.assemble((line.entry.name, "bold"), "\n", (line.entry.head, "dim")),
+            _with_interval(line, "accuracy"),
+            _with_interval(line, "macro_f1"),
+            Text(delta_text(line), style=style),
+            Text(seconds_text(line.train_seconds)),
+        )
     return table
 
 
-def _cells(line: Standing, judges: Sequence[str]) -> list[Text]:
-    """One line of the table."""
-    style = _style_of(line)
-    return [
-        Text(f"{line.entry.name}\n{line.entry.head}", style="bold" if style else ""),
-        _with_interval(line, "accuracy"),
-        _with_interval(line, "macro_f1"),
-        Text(delta_text(line), style=style),
-        *(Text(judge_text(line, judge)) for judge in judges),
-        Text(seconds_text(line.train_seconds)),
-    ]
+def _judge_table(board: Board, judges: Sequence[str]) -> Table:
+    """What each judge thinks of the same predictions, from 0 to 1."""
+    table = Table(box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table.add_column("judged by", overflow="fold")
+    for judge in judges:
+        table.add_column(judge, justify="right", overflow="fold")
+    for line in board.standings:
+        table.add_row(Text(line.entry.name), *(Text(judge_text(line, judge)) for judge in judges))
+    return table
 
 
 def _style_of(line: Standing) -> str:

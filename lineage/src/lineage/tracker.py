@@ -24,6 +24,14 @@ from mlflow.entities import Experiment, LoggedModel, Run, ViewType  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 
 PAGE = 1_000
+EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": (
+        "Mirrored from Knitfab by knit-mlflow. One row is one fine-tune; its child runs evaluate and judge "
+        "the same model. Every data set's digest is a knitId."
+    ),
+}
+"""The UI then opens the list of runs, not that of traces."""
 MODEL_PAGE = 100
 
 
@@ -87,7 +95,7 @@ class Tracker:
         if found is None:
             path = sqlite_path(self.uri)
             place = None if path is None else (path.parent / "mlartifacts" / name).as_uri()
-            return self.client.create_experiment(name, artifact_location=place)
+            return self.client.create_experiment(name, place, dict(EXPERIMENT_TAGS))
         if found.lifecycle_stage != "active":
             raise NewsError(
                 f"the experiment {name!r} was deleted in MLflow: restore it there, or give another "
