@@ -43,7 +43,9 @@ def test_a_package_imports_only_what_its_layer_may(package: str) -> None:
     assert files
     for path in files:
         ours = set(imports_of(path)) & set(ALLOWED) - {package}
-        assert ours <= ALLOWED[package], f"{path.relative_to(PROJECT)} imports {sorted(ours - ALLOWED[package])}"
+        assert ours <= ALLOWED[package], (
+            f"{path.relative_to(PROJECT)} imports {sorted(ours - ALLOWED[package])}"
+        )
 
 
 def test_every_workspace_package_has_a_rule() -> None:

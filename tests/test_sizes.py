@@ -51,4 +51,6 @@ def test_no_function_is_long() -> None:
 
 
 def test_no_module_goes_without_a_docstring() -> None:
-    assert [str(p.relative_to(PROJECT)) for p in source_files() if not ast.get_docstring(ast.parse(p.read_text()))] == []
+    assert [
+        str(p.relative_to(PROJECT)) for p in source_files() if not ast.get_docstring(ast.parse(p.read_text()))
+    ] == []

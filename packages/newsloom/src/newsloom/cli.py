@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from knitfab.profile import open_engine
 from knitfab.errors import KnitError
+from knitfab.profiles import open_engine
 from newscore.errors import NewsError, run_main
 from rich.console import Console
 

@@ -62,4 +62,16 @@ def push_sources(engine: Engine, sources: Sequence[Source]) -> Iterator[tuple[So
                 code="missing",
             )
         data, created = push_once(engine, source.folder, source.tags)
+        retire_older(engine, source, data)
         yield source, data, created
+
+
+def retire_older(engine: Engine, source: Source, current: Data) -> None:
+    """Take `type:` off Data that an edit of the folder has replaced, so that new plans start nothing over it.
+
+    The old Data and what was made of it stay; `retired:` keeps what it was.
+    """
+    for data in engine.find_data(source.tags):
+        if data.knit_id != current.knit_id:
+            kinds = [tag.value for tag in data.tags if tag.key == "type"]
+            engine.tag_data(data.knit_id, add=[Tag("retired", kind) for kind in kinds], remove_keys=["type"])

@@ -68,7 +68,7 @@ def run_demo(demo: Demo, console: Console) -> None:
         mirror = ["--api-root", endpoint.api_root, "--tracking-uri", demo.tracking_uri]
         call_mirror("sync", *mirror)
         console.rule("comparison", align="left")
-        call_mirror("compare", *mirror)
+        call_mirror("compare", "--api-root", endpoint.api_root)
     console.print(f"\nDone in {time.monotonic() - started:.0f} s. Open the fine-tunes in MLflow:  make ui")
 
 

@@ -9,12 +9,14 @@ Knows the template language; what a plan means is knitfab's to check.
 import hashlib
 import json
 import string
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
-from knitfab.planfile import dump_plan, parse_plan
+from knitfab.planfile import parse_plan
+from knitfab.planfile import render_plan as plan_text
 from knitfab.records import PlanSpec
 from newscore.errors import NewsError
 
@@ -62,7 +64,7 @@ def render_plan(project: Path, name: str, entry: Mapping[str, object], rendering
     image = str(document["image"])
     annotations = {PLAN_ANNOTATION: name, **image_annotations(project, image, rendering)}
     document["image"] = f"{rendering.registry}/newsloom/{image}:{annotations['newsloom/image-tag']}"
-    spec = parse_plan(document, source=f"plan {name}")
+    spec = parse_plan(yaml.safe_dump(document), source=f"plan {name}")
     resources = dict(spec.resources)
     if rendering.gpus and entry.get("gpu"):
         resources["nvidia.com/gpu"] = str(rendering.gpus)
@@ -105,8 +107,6 @@ def source_files(project: Path, image: str) -> Iterator[Path]:
 
 def package_version(project: Path, image: str) -> str:
     """The version of the package that gives an image its name."""
-    import tomllib
-
     return str(
         tomllib.loads((project / "packages" / image / "pyproject.toml").read_text())["project"]["version"]
     )
@@ -129,6 +129,6 @@ def write_plans(specs: Mapping[str, PlanSpec], folder: Path) -> list[Path]:
     paths = []
     for name, spec in sorted(specs.items()):
         path = folder / f"{name}.yaml"
-        path.write_text(dump_plan(spec))
+        path.write_text(plan_text(spec))
         paths.append(path)
     return paths

@@ -38,7 +38,7 @@ def wait_until_ended(list_runs: Callable[[], Sequence[Run]], console: Console) -
         while True:
             runs = list_runs()
             for change in changes(seen, runs):
-                if change.run.status in {"running", *ENDED} and not console.is_terminal:
+                if worth_a_line(change) and not console.is_terminal:
                     elapsed = time.monotonic() - started
                     console.print(
                         f"{elapsed:7.1f} s  {change.run.status:8}  {plan_name(change.run)}", highlight=False
@@ -56,6 +56,12 @@ def changes(seen: dict[str, str], runs: Sequence[Run]) -> Iterator[Change]:
         if before != run.status:
             seen[run.run_id] = run.status
             yield Change(run, before)
+
+
+def worth_a_line(change: Change) -> bool:
+    """Starts and ends; not what had ended before we looked."""
+    status = change.run.status
+    return status == "running" or (status in ENDED and change.before is not None)
 
 
 @contextmanager
