@@ -8,6 +8,7 @@ from functools import cached_property
 from newscore.errors import NewsError
 from newscore.jsonfile import dump_line
 from newscore.labels import LabelSet
+from newscore.nearest import name_nearest
 
 
 @dataclass(frozen=True)
@@ -52,22 +53,30 @@ def check_articles(articles: Iterable[Article], labels: LabelSet, place: str) ->
     """Refuse empty texts, labels outside the set and repeated ids, naming the article."""
     names, seen, checked = set(labels.names), set(), []
     for article in articles:
-        if not article.text.strip():
-            raise NewsError(
-                f"{place}: article {article.id!r} has an empty text: remove or mend it.", code="corrupt"
-            )
+        if article.id in seen:
+            raise NewsError(f"{place}: two articles have the id {article.id!r}: make ids unique.", "corrupt")
         if article.label not in names:
+            fault = f"the label {article.label!r}, which is not in the label set"
             raise NewsError(
-                f"{place}: article {article.id!r} has the label {article.label!r}, not in the label set "
-                f"({', '.join(labels.names)}): mend the article or the label set.",
+                f"{place}: article {article.id!r} has {fault}{name_nearest(article.label, labels.names)}.",
                 code="corrupt",
             )
-        if article.id in seen:
-            raise NewsError(
-                f"{place}: two articles have the id {article.id!r}: make ids unique.", code="corrupt"
-            )
+        if fault := find_fault(article.text):
+            raise NewsError(f"{place}: article {article.id!r} has {fault}: remove or mend it.", "corrupt")
         seen.add(article.id)
         checked.append(article)
     if not checked:
-        raise NewsError(f"{place} holds no article: there is nothing to learn or measure.", code="corrupt")
+        raise NewsError(f"{place} holds no article: there is nothing to learn or measure.", "corrupt")
     return tuple(checked)
+
+
+def find_fault(text: str) -> str:
+    """What keeps a text from being an article's, as the end of a sentence; empty where nothing does."""
+    if not text.strip():
+        return "an empty text"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # JSON can spell such a text ("\ud800"), but neither a UTF-8 file nor a hash can hold it.
+        return "a text with half a character (a lone surrogate)"
+    return ""

@@ -34,6 +34,8 @@ def find_base_model(path_or_id: str) -> BaseModel:
     if path.is_dir():
         return describe_folder(path, path.resolve().name)
     cached = cached_snapshot(path_or_id)
+    if path.is_file():
+        raise NewsError(f"base model {path_or_id} is a file: give the folder that holds it.")
     if cached is None:
         raise NewsError(
             f"base model {path_or_id!r} is neither a folder nor in the local hub cache, "
@@ -47,10 +49,11 @@ def describe_folder(path: Path, name: str) -> BaseModel:
     """Check that a folder holds one model."""
     gguf = sorted(path.glob("*.gguf"))
     if len(gguf) > 1:
-        raise NewsError(f"{path} holds {len(gguf)} GGUF files: keep the one that is meant.")
+        raise NewsError(f"{path} holds {len(gguf)} GGUF files: keep only the one that is meant.")
     if not gguf and not (path / "config.json").exists():
         raise NewsError(
-            f"{path} holds neither config.json nor a GGUF file: it is no base model.", code="missing"
+            f"{path} holds neither config.json nor a GGUF file: it is no base model; give another folder.",
+            code="missing",
         )
     return BaseModel(path, name, gguf[0].name if gguf else None)
 

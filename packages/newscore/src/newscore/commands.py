@@ -12,7 +12,8 @@ from newscore.folder import staged_folder
 from newscore.jsonfile import write_json
 from newscore.labels import read_labels, write_labels
 from newscore.measurement import rounded
-from newscore.settings import nearest, setting
+from newscore.nearest import name_nearest
+from newscore.settings import setting
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Sklearn:
         """Refuse parts that scikit-learn cannot cut."""
         parts = ("headers", "footers", "quotes")
         if wrong := [part for part in self.remove if part not in parts]:
-            raise NewsError(f"--remove has the part {wrong[0]!r}{nearest(wrong[0], parts)}.")
+            raise NewsError(f"--remove has the part {wrong[0]!r}{name_nearest(wrong[0], parts)}.")
 
 
 @dataclass(frozen=True)
@@ -207,4 +208,4 @@ def find_command(words: Sequence[str]) -> tuple[str, Sequence[str]]:
         if name in COMMANDS:
             return name, words[length:]
     given = " ".join(word for word in words[:2] if not word.startswith("-"))
-    raise NewsError(f"{given!r} is no command of newscore{nearest(given, list(COMMANDS))}.")
+    raise NewsError(f"{given!r} is no command of newscore{name_nearest(given, list(COMMANDS))}.")

@@ -162,8 +162,8 @@ def choose_verdict(delta: float, p_value: float) -> Verdict:
 def detectable_difference(disagreements: int, count: int) -> float:
     """The smallest true difference in accuracy that a test at 5 % finds with 80 % power.
 
-    How often the two disagree is taken as observed. Solves Connor's (1987) sample-size formula for paired proportions by iteration; never less than the
-    disagreements that the exact test needs at all.
+    How often the two disagree is taken as observed. Solves Connor's (1987) sample-size formula for
+    paired proportions by iteration; never less than the disagreements that the exact test needs at all.
     """
     share = max(disagreements, FEWEST_DISAGREEMENTS) / count
     difference = 0.0

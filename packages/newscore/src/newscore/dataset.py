@@ -12,7 +12,7 @@ from pathlib import Path
 from newscore.article import Article, DataSet, check_articles
 from newscore.errors import NewsError
 from newscore.folder import staged_folder
-from newscore.jsonfile import read_json, read_lines, take, write_json, write_lines
+from newscore.jsonfile import check_schema, read_json, read_lines, take, write_json, write_lines
 from newscore.labels import labels_from_json, labels_to_json
 from newscore.split import split_validation
 from newscore.subset import take_subset
@@ -58,10 +58,7 @@ def read_dataset(path: Path) -> DataSet:
         )
     file = path / "dataset.json"
     header = read_json(file)
-    if header.get("schema") != SCHEMA:
-        raise NewsError(
-            f"{file} has schema {header.get('schema')!r}, but this program reads {SCHEMA}.", code="corrupt"
-        )
+    check_schema(header, SCHEMA, file)
     labels = labels_from_json(take(header, "labels", list, file), file)
     lines = path / "articles.jsonl"
     rows = (

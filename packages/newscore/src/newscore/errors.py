@@ -15,6 +15,9 @@ MENDABLE = {
     errno.EDQUOT: "the disk quota is used up: free some or choose another folder",
     errno.EACCES: "permission is denied: change the rights or choose another folder",
     errno.EROFS: "the file system is read-only: choose another folder",
+    errno.EISDIR: "a folder stands where a file is expected: check the path",
+    errno.ENOTDIR: "a file stands where a folder is expected: check the path",
+    errno.ENAMETOOLONG: "the name is too long: choose a shorter one",
     errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
 }
 
@@ -30,7 +33,7 @@ class NewsError(Exception):
 
 def run_main(program: str, run: Callable[[], None]) -> int:
     """Call `run` and return the exit code; whatever the user can mend is one sentence on stderr."""
-    signal.signal(signal.SIGTERM, end_on_sigterm)
+    before = signal.signal(signal.SIGTERM, end_on_sigterm)
     try:
         run()
     except NewsError as error:
@@ -39,11 +42,13 @@ def run_main(program: str, run: Callable[[], None]) -> int:
     except OSError as error:
         if error.errno not in MENDABLE:
             raise
-        print(f"{program}: {error.filename or 'writing'}: {MENDABLE[error.errno]}.", file=sys.stderr)
+        print(f"{program}: {error.filename or 'while writing'}: {MENDABLE[error.errno]}.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0
 
 

@@ -5,12 +5,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from newscore.errors import NewsError
 
 PARTIAL = ".partial"
+OF_THE_SYSTEM = {PARTIAL, "lost+found"}
+"""What an empty folder may hold: our own leftovers after a kill, and what ext4 puts on a fresh volume."""
 
 
 @contextmanager
@@ -24,31 +26,50 @@ def staged_folder(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_dir():
         raise NewsError(f"{path} is a file, but a folder is written there: choose another place.")
     existed = path.exists()
-    if existed and any(entry.name != PARTIAL for entry in path.iterdir()):
+    if existed and any(entry.name not in OF_THE_SYSTEM for entry in path.iterdir()):
         raise NewsError(f"{path} is not empty: remove it or choose another place.")
-    if existed:
-        scratch = path / PARTIAL
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir()
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}{PARTIAL}-", dir=path.parent))
-        scratch.chmod(0o755)
+    missing_parents = [parent for parent in path.parents if not parent.exists()]
+    scratch = make_scratch(path, existed)
     try:
         yield scratch
         sync_folder(scratch)
         publish(scratch, path, existed)
-    finally:
+    except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
+        for parent in missing_parents:  # the innermost first
+            with suppress(OSError):  # another program may have put something there meanwhile
+                parent.rmdir()
+        raise
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def make_scratch(path: Path, existed: bool) -> Path:
+    """An empty folder on the same file system as `path`, so that a rename can publish it."""
+    if existed:
+        scratch = path / PARTIAL
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        return scratch
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}{PARTIAL}-", dir=path.parent))
+    scratch.chmod(0o755)
+    return scratch
 
 
 def publish(scratch: Path, path: Path, existed: bool) -> None:
-    """Rename the finished content into place."""
+    """Rename the finished content into place; interrupted half-way, take it back."""
     if not existed:
         scratch.rename(path)
         return
-    for entry in sorted(scratch.iterdir()):
-        entry.rename(path / entry.name)
+    moved = []
+    try:
+        for entry in sorted(scratch.iterdir()):
+            moved.append(path / entry.name)
+            entry.rename(path / entry.name)
+    except BaseException:
+        for entry in moved:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink(missing_ok=True)
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """JSON files whose bytes depend on their content alone, and whose faults are told in one sentence."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,10 @@ def write_lines(path: Path, values: Iterable[object]) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object, naming the file where it is missing, unreadable or no object."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique_keys)
     except FileNotFoundError as error:
         raise NewsError(f"{path} is missing: check the path.", code="missing") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise NewsError(f"{path} is no JSON ({error}): mend or replace it.", code="corrupt") from error
     if not isinstance(value, dict):
         raise NewsError(
@@ -46,21 +47,47 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are unique; of two values for one key, a reader would not know which counts."""
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {twice!r} stands in one object twice")
+    return record
+
+
 def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line number, object) of a file with one JSON object a line."""
+    """Yield (line number, object) of a file with one JSON object a line; blank lines are passed over."""
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
-                value = json.loads(line)
-                if not isinstance(value, dict):
-                    raise NewsError(
-                        f"{path} line {number} is no JSON object: mend or replace it.", code="corrupt"
-                    )
-                yield number, value
+                if line.strip():
+                    yield number, read_line(line, f"{path} line {number}")
     except FileNotFoundError as error:
         raise NewsError(f"{path} is missing: check the path.", code="missing") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise NewsError(f"{path} is no JSON a line ({error}): mend or replace it.", code="corrupt") from error
+    except UnicodeDecodeError as error:
+        raise NewsError(f"{path} is no UTF-8 text ({error}): mend or replace it.", code="corrupt") from error
+
+
+def read_line(line: str, place: str) -> dict[str, Any]:
+    """One line's JSON object."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise NewsError(f"{place} is no JSON ({error}): mend or replace it.", code="corrupt") from error
+    if not isinstance(value, dict):
+        raise NewsError(f"{place} is no JSON object: mend or replace it.", code="corrupt")
+    return value
+
+
+def check_schema(record: Mapping[str, Any], known: int, path: Path) -> None:
+    """Refuse a file of another version of its format."""
+    if record.get("schema") != known:
+        raise NewsError(
+            f"{path} has schema {record.get('schema')!r}, but this program reads {known}: "
+            "use the version that wrote it.",
+            code="corrupt",
+        )
 
 
 def take(record: Mapping[str, Any], key: str, kind: type, path: Path) -> Any:

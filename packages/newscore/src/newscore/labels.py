@@ -3,14 +3,17 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from newscore.errors import NewsError
 from newscore.folder import staged_folder
-from newscore.jsonfile import read_json, take, write_json
+from newscore.jsonfile import check_schema, read_json, take, write_json
+from newscore.nearest import name_nearest
 
 SCHEMA = 1
+KEYS = ("name", "description", "group")
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class LabelSet:
         """Refuse sets that cannot be classified into."""
         if len(self.labels) < 2:
             raise NewsError(
-                f"the label set has {len(self.labels)} label(s), but a classifier needs at least two."
+                f"the label set has {len(self.labels)} label(s), but a classifier needs at least two: "
+                "add the others."
             )
         if empty := [label for label in self.labels if not label.name.strip()]:
             raise NewsError(f"the label set has {len(empty)} label(s) without a name: name them.")
@@ -42,10 +46,15 @@ class LabelSet:
         if twice:
             raise NewsError(f"the label set names {twice[0]!r} twice: keep one.")
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names, in order."""
         return tuple(label.name for label in self.labels)
+
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """The place of each name in the order."""
+        return {name: position for position, name in enumerate(self.names)}
 
     def __len__(self) -> int:
         """How many labels there are."""
@@ -53,10 +62,9 @@ class LabelSet:
 
     def index(self, name: str) -> int:
         """The position of a label; raises NewsError where it is not in the set."""
-        try:
-            return self.names.index(name)
-        except ValueError as error:
-            raise NewsError(f"label {name!r} is not in the label set ({', '.join(self.names)}).") from error
+        if name not in self.positions:
+            raise NewsError(f"the label {name!r} is not in the label set{name_nearest(name, self.names)}.")
+        return self.positions[name]
 
     def group_of(self, name: str) -> str:
         """The topic group of a label, empty where there are none."""
@@ -72,20 +80,33 @@ def labels_to_json(labels: LabelSet) -> list[dict[str, str]]:
 
 def labels_from_json(values: Sequence[Any], path: Path) -> LabelSet:
     """Read the form of `labels_to_json`; descriptions and groups may be absent."""
-    labels = []
-    for value in values:
-        if not isinstance(value, Mapping):
-            raise NewsError(f"{path}: label {value!r} is no object with a name: mend it.", code="corrupt")
-        texts = {key: take(value, key, str, path) for key in ("name", "description", "group") if key in value}
-        take(value, "name", str, path)
-        labels.append(Label(**texts))
-    return LabelSet(tuple(labels))
+    labels = tuple(label_from_json(value, path) for value in values)
+    try:
+        return LabelSet(labels)
+    except NewsError as error:
+        raise NewsError(f"{path}: {error}", code="corrupt") from error
+
+
+def label_from_json(value: object, path: Path) -> Label:
+    """One label; a misspelt key is an error, or its meaning would be lost unseen."""
+    if not isinstance(value, Mapping):
+        raise NewsError(f"{path}: label {value!r} is no object with a name: mend it.", code="corrupt")
+    if unknown := sorted(value.keys() - set(KEYS)):
+        raise NewsError(
+            f"{path}: a label has the unknown key {unknown[0]!r}{name_nearest(unknown[0], KEYS)}.", "corrupt"
+        )
+    return Label(
+        take(value, "name", str, path),
+        *(take(value, key, str, path) if key in value else "" for key in KEYS[1:]),
+    )
 
 
 def read_labels(path: Path) -> LabelSet:
     """Read a label-set folder, or its labels.json itself."""
     file = path / "labels.json" if path.is_dir() else path
-    return labels_from_json(take(read_json(file), "labels", list, file), file)
+    record = read_json(file)
+    check_schema(record, SCHEMA, file)
+    return labels_from_json(take(record, "labels", list, file), file)
 
 
 def write_labels(labels: LabelSet, path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from newscore.errors import NewsError
 from newscore.folder import staged_folder
-from newscore.jsonfile import read_json, read_lines, take, write_json, write_lines
+from newscore.jsonfile import check_schema, read_json, read_lines, take, write_json, write_lines
 
 SCHEMA = 1
 KINDS = ("train", "predict", "judge-table", "judge")
@@ -45,8 +45,13 @@ class Measurement:
         if self.kind not in KINDS:
             raise NewsError(f"{self.kind!r} is no kind of measurement: use one of {', '.join(KINDS)}.")
         for key, value in {**self.summary, **self.cost}.items():
-            if not KEY.fullmatch(key) or not math.isfinite(value):
+            if not KEY.fullmatch(key) or not is_finite(value):
                 raise NewsError(f"{key!r} = {value!r} is no metric: use small letters and a finite number.")
+        for point in self.curve:
+            # A loss that diverged may be NaN here, and null in the file: that is news, not a fault.
+            numbers = all(value is None or isinstance(value, int | float) for value in point.values())
+            if not isinstance(point.get("step"), int) or not numbers:
+                raise NewsError(f"{dict(point)!r} is no point of a curve: give a whole step and numbers.")
 
 
 def write_measurement(path: Path, measurement: Measurement) -> None:
@@ -71,6 +76,7 @@ def read_measurement(path: Path) -> Measurement:
     """Read a metrics folder."""
     file = path / "metrics.json"
     metrics = read_json(file)
+    check_schema(metrics, SCHEMA, file)
     curve = path / "curve.jsonl"
     return Measurement(
         take(metrics, "kind", str, file),
@@ -82,6 +88,11 @@ def read_measurement(path: Path) -> Measurement:
         read_json(path / "cost.json"),
         tuple(take(metrics, "notes", list, file)),
     )
+
+
+def is_finite(value: object) -> bool:
+    """Whether a value is a number, and neither infinite nor NaN."""
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def rounded(value: Any) -> Any:

@@ -7,6 +7,7 @@ Everything later (metrics, judging, comparing) is computed from this, never by r
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,14 @@ from typing import Any
 
 from newscore.errors import NewsError
 from newscore.folder import staged_folder
-from newscore.jsonfile import read_json, read_lines, take, write_json, write_lines
+from newscore.jsonfile import check_schema, read_json, read_lines, take, write_json, write_lines
 from newscore.labels import LabelSet, labels_from_json, labels_to_json
+from newscore.nearest import name_nearest
 
 SCHEMA = 1
 DECIMALS = 6
+HIGHEST = 1e-3
+"""Largest log-probability that rounding in single precision may leave instead of 0."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +78,17 @@ def read_predictions(path: Path) -> Predictions:
         raise NewsError(f"predictions {path} are missing: check the path.", code="missing")
     file, lines = path / "predictions.json", path / "predictions.jsonl"
     header = read_json(file)
+    check_schema(header, SCHEMA, file)
     labels = labels_from_json(take(header, "labels", list, file), file)
     rows = tuple(row_from_json(row, labels, lines, number) for number, row in read_lines(lines))
     if header.get("count") != len(rows):
         raise NewsError(
-            f"{path} says {header.get('count')} predictions but holds {len(rows)}.", code="corrupt"
+            f"{path} says it holds {header.get('count')} predictions but holds {len(rows)}: predict again.",
+            code="corrupt",
         )
+    twice = [key for key, count in Counter(row.id for row in rows).items() if count > 1]
+    if twice:
+        raise NewsError(f"{lines}: the article {twice[0]!r} is predicted twice: predict again.", "corrupt")
     return Predictions(take(header, "model", dict, file), take(header, "dataset", dict, file), labels, rows)
 
 
@@ -89,11 +98,21 @@ def row_from_json(row: Mapping[str, Any], labels: LabelSet, path: Path, number: 
     place = f"{path} line {number}"
     if len(log_probs) != len(labels):
         raise NewsError(
-            f"{place} has {len(log_probs)} log-probabilities for {len(labels)} labels.", code="corrupt"
+            f"{place} has {len(log_probs)} log-probabilities for {len(labels)} labels: predict again.",
+            code="corrupt",
         )
     for value in log_probs:
-        if not isinstance(value, int | float) or math.isnan(value) or value > 1e-3:
-            raise NewsError(f"{place} has the log-probability {value!r}, which is none.", code="corrupt")
+        if not isinstance(value, int | float) or math.isnan(value) or value > HIGHEST:
+            raise NewsError(
+                f"{place} has {value!r} for a log-probability, which is a number up to 0: predict again.",
+                code="corrupt",
+            )
     expected, actual = take(row, "expected", str, path), take(row, "actual", str, path)
-    labels.index(expected), labels.index(actual)
+    for name in (expected, actual):
+        if name not in labels.positions:
+            raise NewsError(
+                f"{place} has the label {name!r}, which is not in the label set"
+                f"{name_nearest(name, labels.names)}.",
+                code="corrupt",
+            )
     return Prediction(take(row, "id", str, path), expected, actual, tuple(map(float, log_probs)))

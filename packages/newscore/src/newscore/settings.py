@@ -7,7 +7,6 @@ is named in a warning.
 
 import argparse
 import dataclasses
-import difflib
 import json
 import math
 import sys
@@ -20,8 +19,12 @@ from typing import Any, TypeVar
 
 from newscore.errors import NewsError
 from newscore.jsonfile import read_json
+from newscore.nearest import name_nearest
 
 T = TypeVar("T")
+
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", Path: "a path"}
+LARGEST = int(sys.float_info.max)
 
 
 def setting(
@@ -46,12 +49,11 @@ def parse_settings(cls: type[T], argv: Sequence[str], *, program: str, descripti
     given = {key: value for key, value in vars(parser.parse_args(argv)).items() if value is not None}
     file = given.pop("config_file", None)
     values = {name: split_flag(hints_of(cls)[name], value) for name, value in given.items()}
-    if file is not None:
-        read = normalise(cls, read_json(Path(file)), source=file)
-        for name in sorted(set(read) & set(given)):
-            print(f"{program}: warning: {flag_of(name)} is overridden by {file}", file=sys.stderr)
-        values |= read
-    return build(cls, values, source=file or "the command line")
+    read = {} if file is None else normalise(cls, read_json(Path(file)), source=file)
+    for name in sorted(read.keys() & values.keys()):
+        print(f"{program}: warning: {flag_of(name)} is overridden by {file}", file=sys.stderr)
+    flags = frozenset(values.keys() - read.keys())
+    return build(cls, values | read, source=file or "the command line", flags=flags)
 
 
 def settings_from_dict(cls: type[T], values: Mapping[str, object], *, source: str) -> T:
@@ -74,7 +76,7 @@ class Parser(argparse.ArgumentParser):
         if message.startswith(prefix):
             word = message.removeprefix(prefix).split()[0]
             known = [option for action in self._actions for option in action.option_strings]
-            raise NewsError(f"{word} is no flag of {self.prog}{nearest(word.split('=')[0], known)}.")
+            raise NewsError(f"{word} is no flag of {self.prog}{name_nearest(word.split('=')[0], known)}.")
         raise NewsError(f"{message}: see {self.prog} --help.")
 
 
@@ -89,8 +91,9 @@ def add_flag(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], hin
         )
         return
     choices = choices_of(field, hint)
-    metavar = "|".join(choices) if choices else getattr(kind, "__name__", "value").upper()
-    action = "append" if typing.get_origin(kind) is tuple else "store"
+    several = typing.get_origin(kind) is tuple
+    metavar = "|".join(choices) if choices else "TEXT,…" if several else kind.__name__.upper()
+    action = "append" if several else "store"
     parser.add_argument(flag_of(field.name), metavar=metavar, action=action, default=None, help=text)
 
 
@@ -117,34 +120,42 @@ def normalise(cls: type[Any], values: Mapping[str, object], *, source: str) -> d
     for key, value in values.items():
         name = key.replace("-", "_")
         if name not in known:
-            raise NewsError(f"{source} has the unknown key {key!r}{nearest(name, known)}.")
+            raise NewsError(f"{source} has the unknown key {key!r}{name_nearest(name, known)}.")
         if name in result:
             raise NewsError(f"{source} gives {name!r} twice, with dashes and with underscores: keep one.")
         result[name] = value
     return result
 
 
-def build(cls: type[T], values: Mapping[str, object], *, source: str) -> T:
-    """Check every value and make the settings; contradictions are the dataclass' own to refuse."""
+def build(
+    cls: type[T], values: Mapping[str, object], *, source: str, flags: frozenset[str] = frozenset()
+) -> T:
+    """Check every value and make the settings; contradictions are the dataclass' own to refuse.
+
+    `flags` are the fields whose values were typed on the command line; the others come from `source`.
+    """
     checked = {}
     for field in dataclasses.fields(typing.cast(Any, cls)):
         if field.name in values:
-            checked[field.name] = check(field, hints_of(cls)[field.name], values[field.name], source)
+            value = values[field.name]
+            place = f"{field.name} = {shown(value)} in {source}"
+            if field.name in flags:
+                place = f"{flag_of(field.name)} = {typed(value)}"
+            checked[field.name] = check(field, hints_of(cls)[field.name], value, place)
         elif field.default is MISSING and field.default_factory is MISSING:
-            raise NewsError(f"{flag_of(field.name)} is missing: {field.metadata.get('help', 'give it')}")
+            raise NewsError(f"{flag_of(field.name)} is missing: give it ({field.metadata['help']}).")
     return cls(**checked)
 
 
-def check(field: dataclasses.Field[Any], hint: Any, value: object, source: str) -> object:
-    """One value in the type of its field, within its limits."""
+def check(field: dataclasses.Field[Any], hint: Any, value: object, place: str) -> object:
+    """One value in the type of its field, within its limits; `place` names both in errors."""
     kind, optional = unwrap(hint)
     if value is None and optional:
         return None
-    place = f"{field.name} = {shown(value)} in {source}"
     converted = convert(kind, value, place)
     choices = choices_of(field, hint)
     if choices and converted not in choices:
-        raise NewsError(f"{place} is none of {', '.join(choices)}{nearest(str(converted), choices)}.")
+        raise NewsError(f"{place} is none of {', '.join(choices)}{name_nearest(str(converted), choices)}.")
     if isinstance(converted, int | float) and not isinstance(converted, bool):
         check_range(converted, field, place)
     return converted
@@ -153,7 +164,7 @@ def check(field: dataclasses.Field[Any], hint: Any, value: object, source: str) 
 def check_range(value: float, field: dataclasses.Field[Any], place: str) -> None:
     """Refuse what is not a number or lies outside the field's limits."""
     low, high = field.metadata.get("minimum"), field.metadata.get("maximum")
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise NewsError(f"{place} is not finite: give a number.")
     if low is not None and value < low:
         raise NewsError(f"{place} is too small: give at least {low:g}.")
@@ -168,17 +179,17 @@ def convert(kind: Any, value: object, place: str) -> object:
         kind = str
     if origin is tuple:
         if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
-            raise NewsError(f"{place} is no list of texts.")
+            raise NewsError(f"{place}: a list of texts is expected.")
         return tuple(value)
     if kind is Path and isinstance(value, str | Path):
         return Path(value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return float(value) if abs(value) < LARGEST else math.inf
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
-    raise NewsError(f"{place} is {type(value).__name__}, but {kind.__name__} is expected.")
+    raise NewsError(f"{place}: {WORDS.get(kind, kind.__name__)} is expected.")
 
 
 def unwrap(hint: Any) -> tuple[Any, bool]:
@@ -202,12 +213,6 @@ def hints_of(cls: type[Any]) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 
-def nearest(word: str, known: Sequence[str]) -> str:
-    """A phrase that names the most similar known word, else all of them."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; the nearest is {close[0]!r}" if close else f"; known are {', '.join(known)}"
-
-
 def flag_of(name: str) -> str:
     """The flag of a field."""
     return "--" + name.replace("_", "-")
@@ -218,6 +223,11 @@ def plain(value: object) -> object:
     if isinstance(value, Path):
         return str(value)
     return [plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def typed(value: object) -> str:
+    """A flag's value as it was typed."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def shown(value: object) -> str:

@@ -4,9 +4,10 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from newscore.article import Article, DataSet, check_articles
+from newscore.article import Article, DataSet, check_articles, find_fault
 from newscore.errors import NewsError
 from newscore.labels import Label, LabelSet
+from newscore.nearest import name_nearest
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,14 @@ def build_dataset(origin: Origin, rows: Iterable[Row], labels: LabelSet | None =
 
 def check_row(row: Row, labels: LabelSet | None) -> None:
     """Refuse a row here, where its line in the source is still known."""
-    if not row.text.strip():
-        raise NewsError(f"{row.place} has an empty text: remove the row or mend it.", code="corrupt")
+    if fault := find_fault(row.text):
+        raise NewsError(f"{row.place} has {fault}: remove the row or mend it.", code="corrupt")
     if not row.label.strip():
         raise NewsError(f"{row.place} has an empty label: remove the row or mend it.", code="corrupt")
     if labels is not None and row.label not in labels.names:
         raise NewsError(
-            f"{row.place} has the label {row.label!r}, which is not in the label set "
-            f"({', '.join(labels.names)}): mend the row or the label set.",
+            f"{row.place} has the label {row.label!r}, which is not in the label set"
+            f"{name_nearest(row.label, labels.names)}.",
             code="corrupt",
         )
 
