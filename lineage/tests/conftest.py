@@ -1,7 +1,9 @@
 """Shared by the mirror's tests: a small Knitfab, a ledger, and real MLflow stores on SQLite."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,8 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with its tables: making them takes seconds, copying none."""
     path = tmp_path_factory.mktemp("mlflow") / "empty.db"
     open_tracker(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return path
 
 
