@@ -1,0 +1,34 @@
+"""Device, threads and seeds of torch. Imported by the parts that compute with torch, and only by them."""
+
+import numpy as np
+import torch
+from newscore.errors import NewsError
+from transformers.utils import logging
+
+from newstrain.settings import Device
+
+
+def choose_device(wanted: Device) -> str:
+    """`cpu` or `cuda`; refuses a cuda that isn't there."""
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise NewsError("device cuda: this machine offers none to torch; use --device cpu or auto")
+    if wanted == "auto":
+        return "cuda" if available else "cpu"
+    return wanted
+
+
+def prepare(threads: int, seed: int) -> None:
+    """Fix what makes two runs differ. Must run before a model is built: heads start at random weights."""
+    if threads:
+        torch.set_num_threads(threads)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    # Some CUDA kernels have no deterministic twin: a warning there, the same bytes on the CPU.
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def peak_device_megabytes() -> float:
+    """Most memory the tensors on the GPU took, 0 without one."""
+    return torch.cuda.max_memory_allocated() / 1e6 if torch.cuda.is_available() else 0.0

@@ -1,0 +1,120 @@
+"""Which weights of a base model are trained: LoRA adapters, on a float or a 4-bit base, or all of them.
+
+Also how the result is written and opened again: merged into one safetensors model, or, over a 4-bit base
+(merging into 4 bits would change the model), as base/ and adapter/ beside each other.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from newscore.basemodel import BaseModel
+from newscore.errors import NewsError
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model, prepare_model_for_kbit_training
+from transformers import PreTrainedTokenizerBase
+
+from newstrain import bases
+from newstrain.settings import TrainSettings
+from newstrain.writing import saving_tensors
+
+_BASE = "base"
+_ADAPTER = "adapter"
+
+
+class TunedModel:
+    """A base model in training: the module to train, and how to keep it."""
+
+    def __init__(self, module: Any, base: BaseModel, settings: TrainSettings) -> None:
+        self.module = module
+        self._base = base
+        self._settings = settings
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What `open_tuned` needs beside the files."""
+        return {"quantisation": self._settings.quantisation}
+
+    def merge(self) -> None:
+        """Fold LoRA into the weights it adapts; a 4-bit base keeps its adapter."""
+        if isinstance(self.module, PeftModel) and self._settings.quantisation == "none":
+            self.module = self.module.merge_and_unload()
+
+    def save(self, auto_class: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+        """Write all that `open_tuned` needs; the base model is not looked for again."""
+        if self._settings.quantisation == "none":
+            bases.save_model(self.module, tokenizer, folder)
+            return
+        # Exactly the numbers the 4-bit weights were made from, so that they are made again alike.
+        model = bases.load_base(auto_class, self._base)
+        (folder / _BASE).mkdir()
+        bases.save_model(model, None, folder / _BASE)
+        with saving_tensors(folder):
+            self.module.save_pretrained(folder / _ADAPTER)
+        _forget_origin(folder / _ADAPTER)
+        tokenizer.save_pretrained(folder)
+
+
+def start_tuning(
+    auto_class: Any,
+    task: TaskType,
+    base: BaseModel,
+    settings: TrainSettings,
+    options: Mapping[str, object],
+) -> TunedModel:
+    """The base model with the weights to train marked; `options` go to `from_pretrained`."""
+    if settings.quantisation == "nf4":
+        model = _load_quantised(auto_class, base, options)
+    else:
+        model = bases.load_base(auto_class, base, options=options)
+    if settings.tuning == "full":
+        return TunedModel(model, base, settings)
+    targets = settings.lora_targets
+    config = LoraConfig(
+        task_type=task,
+        r=settings.lora_r,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules="all-linear" if targets == ("all-linear",) else list(targets),
+        # Features are taken before an encoder's pooler, so an adapter in it would never learn.
+        exclude_modules=r".*\bpooler\b.*" if task == TaskType.FEATURE_EXTRACTION else None,
+    )
+    try:
+        return TunedModel(get_peft_model(model, config), base, settings)
+    except ValueError as error:
+        raise NewsError(
+            f"lora-targets {','.join(targets)}: {base.id} has no such layers; use all-linear"
+        ) from error
+
+
+def open_tuned(
+    auto_class: Any, folder: Path, facts: Mapping[str, object], options: Mapping[str, object]
+) -> Any:
+    """The module that `TunedModel.save` wrote, ready to predict."""
+    if facts["quantisation"] == "none":
+        return bases.load_model(auto_class, folder).eval()
+    model = bases.load_model(auto_class, folder / _BASE, nf4=True, options=options)
+    return PeftModel.from_pretrained(model, str(folder / _ADAPTER)).eval()
+
+
+def _load_quantised(auto_class: Any, base: BaseModel, options: Mapping[str, object]) -> Any:
+    if base.gguf_file is None:
+        model = bases.load_model(auto_class, base.path, nf4=True, options=options)
+    else:
+        # transformers cannot quantise while it reads GGUF: by way of safetensors.
+        with tempfile.TemporaryDirectory() as folder:
+            bases.save_model(bases.load_base(auto_class, base, options=options), None, Path(folder))
+            model = bases.load_model(auto_class, Path(folder), nf4=True, options=options)
+    return prepare_model_for_kbit_training(  # type: ignore[no-untyped-call]
+        model, use_gradient_checkpointing=False
+    )
+
+
+def _forget_origin(adapter: Path) -> None:
+    """The adapter's base lies beside it; where it came from on this machine is no part of the model."""
+    (adapter / "README.md").unlink(missing_ok=True)
+    config = adapter / "adapter_config.json"
+    values = json.loads(config.read_text(encoding="utf-8"))
+    values["base_model_name_or_path"] = _BASE
+    config.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")

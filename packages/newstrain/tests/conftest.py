@@ -1,0 +1,158 @@
+"""Tiny real models and data sets: random weights, a real tokenizer, everything made here in a second."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from newscore.dataset import Article, DataSet, write_dataset
+from newscore.labels import Label, LabelSet
+from newstrain.settings import TrainSettings
+
+WORDS = {
+    "sport": "ball goal team match score player league",
+    "space": "orbit rocket moon launch star probe planet",
+    "trade": "price market bank stock profit money tax",
+}
+
+
+def make_articles(count: int, seed: int) -> tuple[Article, ...]:
+    """Texts of 3 to 40 words; two thirds of them tell the label."""
+    rng = np.random.default_rng(seed)
+    names = list(WORDS)
+    everything = " ".join(WORDS.values()).split()
+    articles = []
+    for i in range(count):
+        label = names[i % len(names)]
+        own = WORDS[label].split()
+        length = int(rng.integers(3, 40))
+        words = [
+            str(rng.choice(own)) if rng.random() < 2 / 3 else str(rng.choice(everything))
+            for _ in range(length)
+        ]
+        articles.append(Article(f"a{seed}-{i:03}", " ".join([*words, str(i)]), label))
+    return tuple(articles)
+
+
+def make_dataset(count: int = 48, seed: int = 1, split: str = "train") -> DataSet:
+    labels = LabelSet(tuple(Label(name, f"about {name}") for name in WORDS))
+    return DataSet("tiny", split, labels, make_articles(count, seed), {"made": "by a test"})
+
+
+@pytest.fixture(scope="session")
+def scratch_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("newstrain")
+
+
+@pytest.fixture(scope="session")
+def train_path(scratch_path: Path) -> Path:
+    path = scratch_path / "train"
+    write_dataset(make_dataset(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def test_path(scratch_path: Path) -> Path:
+    path = scratch_path / "test"
+    write_dataset(make_dataset(30, seed=2, split="test"), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tokenizer_maker() -> Callable[[Path, bool], int]:
+    """Writes a real word tokenizer into a folder, with BERT's frame or GPT-2's end of text; its size."""
+
+    def make(folder: Path, framed: bool) -> int:
+        from tokenizers import Tokenizer, models, pre_tokenizers, processors
+        from transformers import PreTrainedTokenizerFast
+
+        vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "<|end|>"]
+        vocabulary += sorted(set(" ".join(WORDS.values()).split()) | set(WORDS))
+        vocabulary += ["Article", "Category", ":"]
+        tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(vocabulary)}, unk_token="[UNK]"))
+        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+        options = {"unk_token": "[UNK]"}
+        if framed:
+            tokenizer.post_processor = processors.TemplateProcessing(
+                single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+            )
+            options |= {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+        else:
+            options |= {"eos_token": "<|end|>", "bos_token": "<|end|>"}
+        fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **options)  # type: ignore[no-untyped-call]
+        fast.save_pretrained(folder)
+        return len(vocabulary)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def bert_path(scratch_path: Path, tokenizer_maker: Callable[[Path, bool], int]) -> Path:
+    """A random BERT of two layers."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    path = scratch_path / "tiny-bert"
+    torch.manual_seed(7)
+    config = BertConfig(
+        vocab_size=tokenizer_maker(path, True),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=32,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    BertModel(config).save_pretrained(path)  # type: ignore[no-untyped-call]
+    return path
+
+
+@pytest.fixture(scope="session")
+def sentence_path(scratch_path: Path, bert_path: Path) -> Path:
+    """The same BERT, declared a sentence encoder that pools by the mean."""
+    path = scratch_path / "tiny-sentence"
+    (path / "1_Pooling").mkdir(parents=True)
+    for file in bert_path.iterdir():
+        (path / file.name).write_bytes(file.read_bytes())
+    config = {"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
+    (path / "1_Pooling" / "config.json").write_text(json.dumps(config))
+    return path
+
+
+@pytest.fixture(scope="session")
+def gpt2_path(scratch_path: Path, tokenizer_maker: Callable[[Path, bool], int]) -> Path:
+    """A random GPT-2 of two layers, with dropout, and like the real one without a padding token."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    path = scratch_path / "tiny-gpt2"
+    torch.manual_seed(7)
+    config = GPT2Config(
+        vocab_size=tokenizer_maker(path, False),
+        n_embd=32,
+        n_layer=2,
+        n_head=2,
+        n_positions=64,
+        bos_token_id=4,
+        eos_token_id=4,
+    )
+    GPT2LMHeadModel(config).save_pretrained(path)  # type: ignore[no-untyped-call]
+    return path
+
+
+@pytest.fixture
+def train_settings(train_path: Path, tmp_path: Path) -> Callable[..., TrainSettings]:
+    """Settings of a small quick training, with the given ones put over them."""
+
+    def make(**values: object) -> TrainSettings:
+        head = values.get("head", "seqcls")
+        few: dict[str, object] = {"dataset": train_path, "save_to": tmp_path / "out", "device": "cpu"}
+        if head != "tfidf-svm":
+            few |= {"max_length": 24, "batch_size": 8, "threads": 1}
+        if head in ("seqcls", "causal"):
+            few |= {"learning_rate": 1e-2, "lora_r": 4, "lora_alpha": 8, "lora_dropout": 0.0}
+        return TrainSettings(**{**few, **values})  # type: ignore[arg-type]
+
+    return make
