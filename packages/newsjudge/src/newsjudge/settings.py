@@ -54,7 +54,7 @@ class JudgeSettings:
     )
     attempts: int = setting(6, minimum=1, maximum=100, help="openai: tries per call")
     concurrency: int = setting(4, minimum=1, maximum=256, help="openai: calls at a time")
-    judge_batch_size: int = setting(16, minimum=1, maximum=1024, help="local: prompts at a time")
+    judge_batch_size: int = setting(32, minimum=1, maximum=1024, help="local: prompts at a time")
     cells: Path | None = setting(None, help="folder that keeps every answer, to resume from")
 
     def __post_init__(self) -> None:

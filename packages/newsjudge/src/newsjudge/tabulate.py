@@ -111,5 +111,5 @@ def _needs_repeat(first: Verdict) -> bool:
 
 
 def _method(verdicts: Sequence[Verdict]) -> str:
-    first = verdicts[0].method
-    return f"mean of {len(verdicts)} answers" if first == "answer" and len(verdicts) > 1 else first
+    readable = [verdict.method for verdict in verdicts if verdict.score is not None]
+    return f"mean of {len(readable)} answers" if len(verdicts) > 1 else readable[0]

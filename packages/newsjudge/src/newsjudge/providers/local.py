@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from newscore.basemodel import BaseModel, find_base_model
@@ -24,7 +25,7 @@ Tokens = list[int]
 class LocalModel:
     """Reads level probabilities from a causal language model."""
 
-    def __init__(self, model_path: str, *, device: str = "auto", batch_size: int = 16) -> None:
+    def __init__(self, model_path: str, *, device: str = "auto", batch_size: int = 32) -> None:
         """Load weights and tokenizer. Raises NewsError when the folder holds no causal model."""
         base = find_base_model(model_path)
         self._torch, self._tokenizer, self._model = _load(base, device)
@@ -43,12 +44,11 @@ class LocalModel:
             return
         prompts = [self._tokens(question.prompt) for question in questions]
         with self._torch.inference_mode():
-            shared = min(_common_length([tokens for tokens, _ in prompts]), _shortest(prompts) - 1)
-            cache = self._read_prefix(prompts[0][0][:shared])
-            for start in range(0, len(prompts), self._batch_size):
-                batch = prompts[start : start + self._batch_size]
-                answers = self._answer_batch(batch, shared, cache)
-                yield from ((start + offset, answer) for offset, answer in enumerate(answers))
+            shared = _common_length([tokens for tokens, _ in prompts])
+            cache = self._extend(None, prompts[0][0][:shared])
+            for batch in self._batches(questions):
+                answers = self._answer_batch([prompts[i] for i in batch], shared, cache)
+                yield from zip(batch, answers, strict=True)
 
     def close(self) -> None:
         """Free the weights."""
@@ -58,7 +58,7 @@ class LocalModel:
         """The prompt up to the score, and the token that each level would put there."""
         begun = self._begin(prompt)
         whole = [self._encode(begun + str(level)) for level in LEVELS]
-        split = _common_length(whole)
+        split = next(i for i, tokens in enumerate(zip(*whole, strict=False)) if len(set(tokens)) > 1)
         return whole[0][:split], [tokens[split] for tokens in whole]
 
     def _begin(self, prompt: str) -> str:
@@ -73,37 +73,44 @@ class LocalModel:
         tokens: Tokens = self._tokenizer(text, add_special_tokens=special)["input_ids"]
         return tokens
 
-    def _read_prefix(self, prefix: Tokens) -> Any:
+    def _batches(self, questions: Sequence[Question]) -> Iterator[list[int]]:
+        """Positions, `batch_size` at a time; cases with one actual label share more of their prompt."""
+        positions = range(len(questions))
+        for _, group in groupby(positions, key=lambda i: questions[i].case.actual.name):
+            row = list(group)
+            for start in range(0, len(row), self._batch_size):
+                yield row[start : start + self._batch_size]
+
+    def _extend(self, cache: Any, tokens: Tokens) -> Any:
+        """A copy of the cache that has read `tokens` too."""
         from transformers import DynamicCache
 
-        cache = DynamicCache(config=self._model.config)
-        if prefix:
-            ids = self._torch.tensor([prefix], device=self._model.device)
-            self._model(input_ids=ids, past_key_values=cache, logits_to_keep=1)
-        return cache
+        longer = copy.deepcopy(cache) if cache else DynamicCache(config=self._model.config)
+        if tokens:
+            ids = self._torch.tensor([tokens], device=self._model.device)
+            self._model(input_ids=ids, past_key_values=longer, logits_to_keep=1)
+        return longer
 
-    def _answer_batch(
-        self, batch: Sequence[tuple[Tokens, Tokens]], shared: int, prefix_cache: Any
-    ) -> list[Answer]:
-        """Run the rests of the prompts behind the shared cache; right padding needs no mask, since
-        a causal model's last real token never sees what follows it."""
-        torch = self._torch
-        cache = copy.deepcopy(prefix_cache) if shared else None
-        rests = [tokens[shared:] for tokens, _ in batch]
+    def _answer_batch(self, batch: Sequence[tuple[Tokens, Tokens]], shared: int, cache: Any) -> list[Answer]:
+        """Run what the prompts do not share. Right padding needs no mask: a causal model's last real
+        token never sees what follows it."""
+        common = _common_length([tokens for tokens, _ in batch])
+        row_cache = self._extend(cache, batch[0][0][shared:common])
+        rests = [tokens[common:] for tokens, _ in batch]
         width = max(map(len, rests))
-        ids = torch.tensor([rest + [rest[-1]] * (width - len(rest)) for rest in rests])
-        if cache is not None:
-            cache.batch_repeat_interleave(len(batch))
+        ids = self._torch.tensor([rest + [rest[-1]] * (width - len(rest)) for rest in rests])
+        kept = sorted({len(rest) - 1 for rest in rests})
+        if common:
+            row_cache.batch_repeat_interleave(len(batch))
         output = self._model(
             input_ids=ids.to(self._model.device),
-            past_key_values=cache,
-            logits_to_keep=torch.tensor(sorted({len(rest) - 1 for rest in rests})),
+            past_key_values=row_cache,
+            logits_to_keep=self._torch.tensor(kept, device=self._model.device),
         )
-        kept = sorted({len(rest) - 1 for rest in rests})
         answers = []
         for row, (tokens, levels) in enumerate(batch):
             logits = output.logits[row, kept.index(len(rests[row]) - 1)].float()
-            chances = torch.softmax(logits, dim=-1)[levels].tolist()
+            chances = self._torch.softmax(logits, dim=-1)[levels].tolist()
             answers.append(_answer(chances, len(tokens)))
         return answers
 
@@ -115,16 +122,10 @@ def _answer(chances: Sequence[float], prompt_tokens: int) -> Answer:
 
 
 def _common_length(sequences: Sequence[Tokens]) -> int:
-    """How many leading tokens all sequences share."""
-    shortest, longest = min(sequences), max(sequences)
-    for index, token in enumerate(shortest):
-        if index >= len(longest) or longest[index] != token:
-            return index
-    return len(shortest)
-
-
-def _shortest(prompts: Sequence[tuple[Tokens, Tokens]]) -> int:
-    return min(len(tokens) for tokens, _ in prompts)
+    """How many leading tokens all sequences share, leaving each at least one of its own."""
+    first, last = min(sequences), max(sequences)
+    limit = min(map(len, sequences)) - 1
+    return next((i for i in range(limit) if first[i] != last[i]), limit)
 
 
 def _load(base: BaseModel, device: str) -> tuple[Any, Any, Any]:
