@@ -38,7 +38,7 @@ lint: setup ## check style and common faults
 	@$(BIN)/ruff check .
 
 type: setup ## check types strictly
-	@$(BIN)/newsloom type
+	@$(BIN)/mypy
 
 check: format lint type test ## format, lint, type-check and test
 
