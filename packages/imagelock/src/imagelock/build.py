@@ -20,7 +20,7 @@ from imagelock.layercache import LayerCache, code_digest
 from imagelock.layout import Layout, staged
 from imagelock.lockfile import Lock, parse_lock
 from imagelock.provenance import make_provenance
-from imagelock.resolve import check_current
+from imagelock.requirements import check_current
 from imagelock.sbom import make_sbom
 from imagelock.source import Workspace, open_workspace
 

@@ -10,13 +10,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from imagelock.build import Outcome, Project, build, build_given, read_lock_bytes
-from imagelock.declaration import read_declaration
+from imagelock.declaration import Declaration, read_declaration
 from imagelock.errors import ImageError
 from imagelock.fetch import fetch
 from imagelock.inputs import read_given
 from imagelock.layercache import LayerCache
 from imagelock.lockfile import Lock, format_lock
-from imagelock.resolve import Resolver, check_current
+from imagelock.requirements import check_current
 
 Adder = Any  # argparse keeps the type of add_subparsers' result private
 
@@ -70,11 +70,21 @@ def run_lock(project: Project, options: argparse.Namespace) -> int:
             print(f"{name}: current")
             continue
         old = read_lock_bytes(path)[0] if path.exists() else None
-        new = Resolver(project.root, project.inputs).resolve(declaration, old)
+        new = resolve(project, declaration, old)
         write_lock(path, new)
         print(f"{name}: {len(new.debs)} Debian packages, {len(new.wheels)} wheels, "
               f"{'unchanged' if new == old else new.created}")  # fmt: skip
     return 0
+
+
+def resolve(project: Project, declaration: Declaration, old: Lock | None) -> Lock:
+    """Make a lock. Imported here, since only locking needs a library: builds run without it."""
+    try:
+        from imagelock.resolve import Resolver
+    except ModuleNotFoundError as error:
+        raise ImageError(f"`imagelock lock` needs the library {error.name}: install it",
+                         code="missing") from None  # fmt: skip
+    return Resolver(project.root, project.inputs).resolve(declaration, old)
 
 
 def write_lock(path: Path, lock: Lock) -> None:

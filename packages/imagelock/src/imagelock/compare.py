@@ -67,10 +67,10 @@ def compare_manifests(recorded: Recorded, digest: str, rebuilt: Layout, new_dige
     if broken:
         return Verdict("record-corrupt", "the recorded image has a blob that is not what its "
                        "digest says", tuple(broken))  # fmt: skip
-    if digest == new_digest:
-        return Verdict("identical", "the rebuild has the same manifest digest")
     config_digest, new_config_digest = hex_of(manifest["config"]), hex_of(new_manifest["config"])
     config = json.loads(recorded.blob(config_digest))
+    if digest == new_digest:
+        return Verdict("identical", "the rebuild has the same manifest digest")
     if config_digest == new_config_digest:
         return compare_codecs(recorded, manifest, config)
     new_config = json.loads(rebuilt.read_blob(new_config_digest))

@@ -5,7 +5,6 @@ The lock keeps its date while its content stays, so that refreshing an unchanged
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,16 +13,14 @@ from pathlib import Path
 from imagelock.aptsource import AptSource
 from imagelock.closure import check_closed, marker_environment
 from imagelock.declaration import Declaration
-from imagelock.errors import ImageError
 from imagelock.fetch import fetch
 from imagelock.inputs import InputCache, locate
 from imagelock.lockfile import Lock, LockedDeb, LockedWheel
 from imagelock.pipsource import PipSource
-from imagelock.source import normalise, read_project, requirement_name
+from imagelock.requirements import full_python_version, read_constraints, root_requirements
 
 SOLO_BYTES = 50 << 20  # a wheel of this size gets a layer of its own, shared by images and locks
 SHARED_LAYER = "wheels"
-PIN = re.compile(r"^([A-Za-z0-9._-]+==[^\s;\\]+)")
 
 
 @dataclass(frozen=True)
@@ -85,48 +82,3 @@ class Resolver:
         rows = (replace(row, size=locate(self.cache, row).stat().st_size) for row in lock.wheels)
         solo = (replace(row, layer=row.name) if row.size >= SOLO_BYTES else row for row in rows)
         return replace(lock, wheels=tuple(sorted(solo)))
-
-
-def root_requirements(root: Path, declaration: Declaration) -> list[str]:
-    """What the workspace packages and image.toml require of others."""
-    projects = [read_project(root, folder) for folder in declaration.python.packages]
-    own = {normalise(project["name"]) for project in projects}
-    required = [text for project in projects for text in project.get("dependencies", [])]
-    others = {text for text in required if requirement_name(text) not in own}
-    return sorted(others | set(declaration.python.requirements))
-
-
-def read_constraints(root: Path, declaration: Declaration, roots: Sequence[str]) -> list[str]:
-    """`name==version` lines of the constraint files, less those a root pins itself."""
-    pinned = {requirement_name(text) for text in roots if "==" in text}
-    lines: list[str] = []
-    for name in declaration.python.constraints:
-        try:
-            text = (root / name).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise ImageError(f"{root / name} does not exist: correct python.constraints",
-                             code="missing") from None  # fmt: skip
-        lines += [match[1] for line in text.splitlines() if (match := PIN.match(line))]
-    return sorted({line for line in lines if requirement_name(line) not in pinned})
-
-
-def full_python_version(declaration: Declaration, debs: Sequence[LockedDeb]) -> str:
-    """3.11.2 from the python3.11 package, or the declared version with .0 on a foreign base."""
-    name = f"python{declaration.python.version}"
-    for row in debs:
-        if row.name == name:
-            return row.version.partition("-")[0]
-    return f"{declaration.python.version}.0"
-
-
-def check_current(root: Path, declaration: Declaration, lock: Lock) -> None:
-    """ImageError when image.toml or a workspace package wants what the lock does not have."""
-    remedy = f"run `imagelock lock {declaration.name}`"
-    if lock.resolved_from != declaration.resolving_hash():
-        raise ImageError(f"images/{declaration.name}/image.lock is older than its image.toml: "
-                         f"{remedy}", code="stale")  # fmt: skip
-    have = {row.name for row in lock.wheels}
-    for text in root_requirements(root, declaration):
-        if requirement_name(text) not in have:
-            raise ImageError(f"images/{declaration.name}/image.lock lacks {text!r}, which a package"
-                             f" of the image requires: {remedy}", code="stale")  # fmt: skip

@@ -19,7 +19,7 @@ from pathlib import Path
 from imagelock.build import Outcome, Project, build
 from imagelock.declaration import read_declaration
 from imagelock.inputs import InputCache
-from imagelock.lockfile import Lock, LockedDeb, LockedWheel, format_lock
+from imagelock.lockfile import Lock, LockedBlob, LockedDeb, LockedWheel, format_lock
 
 CREATED = "2026-01-02T03:04:05Z"
 IMAGE_TOML = """\
@@ -155,6 +155,7 @@ class TinyTree:
     folder: Path
     wheels: list[Path] = field(default_factory=list)
     debs: list[Path] = field(default_factory=list)
+    base: tuple[LockedBlob, ...] = ()
 
     @property
     def root(self) -> Path:
@@ -201,6 +202,7 @@ class TinyTree:
             "tiny", "linux/amd64", CREATED, declaration.resolving_hash(),
             tuple(sorted(lock_deb(path) for path in self.debs)),
             tuple(sorted(lock_wheel(path) for path in self.wheels)),
+            self.base,
         )  # fmt: skip
         for path in (*self.debs, *self.wheels):
             copy = self.folder / "copy"

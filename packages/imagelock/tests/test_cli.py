@@ -1,0 +1,74 @@
+"""The command as a process: exit codes, one sentence, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from imagelock.cli import make_parser, run
+from imagelock.samples import TinyTree
+
+CODE = "import sys; from imagelock.cli import main; sys.exit(main())"
+
+
+def words(tree: TinyTree) -> list[str]:
+    project = tree.project
+    return ["--root", str(project.root), "--cache", str(project.cache), "--builds", str(project.builds)]
+
+
+def call(tree: TinyTree, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", CODE, *words(tree), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_build_prints_name_digests_size_and_time(tree: TinyTree, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*words(tree), "build", "--offline"]) == 0
+    line = capsys.readouterr().out
+    note = json.loads((tree.project.builds / "tiny" / "build.json").read_text())
+    assert line.startswith(f"tiny manifest sha256:{note['manifest_digest']} config sha256:")
+    assert run([*words(tree), "sbom", "tiny"]) == 0
+    assert json.loads(capsys.readouterr().out)["bomFormat"] == "CycloneDX"
+
+
+def test_mistakes_are_one_sentence_and_code_2(tree: TinyTree) -> None:
+    for arguments in (["build", "huge"], ["push", "tiny", "--registry", "http://x"],
+                      ["sbom", "tiny"], ["build", "tiny", "--inputs", "x.json"]):  # fmt: skip
+        done = call(tree, *arguments)
+        assert done.returncode == 2
+        assert done.stderr.startswith("imagelock: ")
+        assert "Traceback" not in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_full_disk_is_one_sentence(tree: TinyTree) -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    done = call(tree, "pins", "--registry", "localhost:1", "--save-to", str(full))
+    assert done.returncode == 2  # nothing is built yet: said before anything is written
+    tree.build()
+    done = call(tree, "pins", "--registry", "localhost:1", "--save-to", str(full))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "No space left on device" in done.stderr
+
+
+def test_a_current_lock_is_said_to_be_current(tree: TinyTree, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*words(tree), "lock", "--check"]) == 0
+    assert capsys.readouterr().out == "tiny: current\n"
+    assert run([*words(tree), "list"]) == 0
+
+
+def test_every_command_has_help() -> None:
+    text = make_parser().format_help()
+    for name in ("lock", "fetch", "build", "push", "pins", "serve", "audit", "verify", "sbom", "explain"):
+        assert f"    {name} " in text
+
+
+def test_importing_the_builder_needs_the_standard_library_alone() -> None:
+    source = Path(__file__).parents[1] / "src"
+    code = f"import sys; sys.path.insert(0, {str(source)!r}); import imagelock.cli"
+    done = subprocess.run([sys.executable, "-ISc", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
