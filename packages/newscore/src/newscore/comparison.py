@@ -131,8 +131,8 @@ def check_comparable(baseline: Predictions, candidate: Predictions) -> None:
             f"{names}: their data sets have the fingerprints {prints[0][:12]}… and {prints[1][:12]}…; "
             f"{remedy}."
         )
-    if baseline.labels.names != candidate.labels.names:
-        raise NewsError(f"{names}: their labels or the order of their labels differ; {remedy}.")
+    if odd := sorted(set(baseline.labels.names) ^ set(candidate.labels.names)):
+        raise NewsError(f"{names}: the label {odd[0]!r} is in one of their label sets only; {remedy}.")
     expected = [{row.id: row.expected for row in predictions.rows} for predictions in (baseline, candidate)]
     if not expected[0] or len(expected[0]) != len(baseline) or len(expected[1]) != len(candidate):
         raise NewsError(f"{names}: no article, or one article twice; {remedy}.")

@@ -6,13 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from newscore.errors import NewsError
-from newscore.predictions import Predictions
+from newscore.predictions import LOWEST, Predictions
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-LOWEST_LOG_PROB = -100.0
-"""Less is counted as this: one article that a model was infinitely sure of must not make a mean infinite."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,7 @@ class Outcomes:
     actual: Ints
     """Predicted labels, shape (n,)."""
     log_probs: Floats
-    """Normalised natural logarithms, shape (n, K), at least LOWEST_LOG_PROB."""
+    """Normalised natural logarithms, shape (n, K), at least LOWEST."""
     names: tuple[str, ...]
     groups: Ints
     """Topic group of each label, shape (K,); a label without one is a group of its own."""
@@ -47,10 +44,10 @@ def read_outcomes(predictions: Predictions) -> Outcomes:
 
 def normalise(log_probs: Floats) -> Floats:
     """Rows whose probabilities sum to one; rounding to six decimals has moved them a little."""
-    clipped = np.maximum(log_probs, LOWEST_LOG_PROB)
+    clipped = np.maximum(log_probs, LOWEST)
     top = clipped.max(axis=1, keepdims=True)
     normal = clipped - top - np.log(np.exp(clipped - top).sum(axis=1, keepdims=True))
-    return np.asarray(np.maximum(normal, LOWEST_LOG_PROB), dtype=np.float64)
+    return np.asarray(np.maximum(normal, LOWEST), dtype=np.float64)
 
 
 def number_groups(predictions: Predictions) -> Ints:

@@ -21,6 +21,8 @@ from newscore.nearest import name_nearest
 
 SCHEMA = 1
 DECIMALS = 6
+LOWEST = -100.0
+"""Less is counted as this, for JSON knows no infinity, and one article must not make a mean infinite."""
 HIGHEST = 1e-3
 """Largest log-probability that rounding in single precision may leave instead of 0."""
 
@@ -53,7 +55,7 @@ class Predictions:
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
-    """Write a predictions folder; log-probabilities are rounded to six decimals."""
+    """Write a predictions folder; log-probabilities are cut at LOWEST and rounded to six decimals."""
     header = {
         "schema": SCHEMA,
         "model": dict(predictions.model),
@@ -67,8 +69,13 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
 
 
 def row_to_json(row: Prediction) -> dict[str, Any]:
-    """The form of one line."""
-    log_probs = [round(value, DECIMALS) for value in row.log_probs]
+    """The form of one line. Raises NewsError where a model that diverged gave no probabilities."""
+    if any(map(math.isnan, row.log_probs)):
+        raise NewsError(
+            f"the model gave no probabilities (NaN) for the article {row.id!r}, so its training diverged: "
+            "train with a smaller learning rate."
+        )
+    log_probs = [round(max(value, LOWEST), DECIMALS) for value in row.log_probs]
     return {"id": row.id, "expected": row.expected, "actual": row.actual, "log_probs": log_probs}
 
 
