@@ -1,1 +1,14 @@
-"""The Knitfab engine on one machine: its WebAPI over SQLite, with process and container runners."""
+"""Knitfab on one machine: an engine in this process, and the same engine behind the WebAPI."""
+
+from knitlite.capacity import Capacity, machine_capacity
+from knitlite.engine import EmbeddedEngine, EngineSettings
+from knitlite.serving import ServeSettings, Service
+
+__all__ = [
+    "Capacity",
+    "EmbeddedEngine",
+    "EngineSettings",
+    "ServeSettings",
+    "Service",
+    "machine_capacity",
+]

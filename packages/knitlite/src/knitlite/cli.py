@@ -1,0 +1,83 @@
+"""The command `knitlite`: parses, runs, turns errors into one sentence and an exit code."""
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from knitfab.errors import KnitError
+
+from knitlite.checking import check_root
+from knitlite.runners.process import ProcessRunner
+from knitlite.serving import ServeSettings, Service
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 done, 2 the user can mend it, 130 or 143 ended by a signal; anything else is a bug with its traceback."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.act(options))
+    except KnitError as error:
+        print(f"knitlite: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="knitlite", description="Knitfab on one machine.")
+    commands = parser.add_subparsers(required=True)
+    serve = commands.add_parser("serve", help="serve the WebAPI and execute Runs")
+    serve.set_defaults(act=_serve)
+    serve.add_argument("--root", type=Path, required=True, help="folder of all state")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    serve.add_argument("--port", type=int, default=8030, help="0 takes any free port")
+    serve.add_argument("--runner", choices=["process"], default="process", help="how Runs execute")
+    serve.add_argument("--cpus", type=float, help="what Runs may declare together")
+    serve.add_argument("--token-file", type=Path, help="file (mode 0600) with the bearer token")
+    check = commands.add_parser("check", help="look for damage in a folder that is not served")
+    check.set_defaults(act=_check)
+    check.add_argument("--root", type=Path, required=True, help="folder of all state")
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    settings = ServeSettings(
+        root=options.root,
+        host=options.host,
+        port=options.port,
+        cpus=options.cpus,
+        token_file=options.token_file,
+        runner=ProcessRunner(),
+    )
+    return serve(settings)
+
+
+def serve(settings: ServeSettings) -> int:
+    """Serve until SIGTERM or Ctrl-C: 143 or 130."""
+    stopped = threading.Event()
+    received: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        received.append(number)
+        stopped.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, note)
+    with Service(settings) as service:
+        print(f"knitlite: serving {service.api_root} (root {settings.root})", flush=True)
+        while not stopped.wait(3600):
+            pass
+    return 128 + received[0]
+
+
+def _check(options: argparse.Namespace) -> int:
+    problems = check_root(options.root)
+    for problem in problems:
+        print(f"knitlite: {problem}", file=sys.stderr)
+    if not problems:
+        print(f"knitlite: {options.root} is sound")
+    return 2 if problems else 0

@@ -1,0 +1,157 @@
+"""One Run from waiting to finished: folder, process, status. Decides nothing about which Run or when."""
+
+import errno
+import threading
+from collections.abc import Mapping
+from typing import Final
+
+from knitfab.errors import KnitError
+from knitfab.tarstream import list_entries
+
+from knitlite import run_rows
+from knitlite.core import Core
+from knitlite.finishing import complete, mount_path
+from knitlite.folders import is_real_folder
+from knitlite.plan_rows import StoredPlan, get_plan
+from knitlite.quantities import cpus_of, memory_of
+from knitlite.runners import ExitStatus, Job, Mount, Runner, Running
+from knitlite.statuses import EXECUTING
+
+_PASSING: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
+)
+"""Trouble of the machine, not of the job: the Run is tried again."""
+
+
+class Execution:
+    """The execution of one Run, by the thread that calls `execute`. Others may call `stop`."""
+
+    def __init__(self, core: Core, runner: Runner, run_id: str) -> None:
+        """Nothing happens yet."""
+        self._core = core
+        self._runner = runner
+        self.run_id = run_id
+        self._lock = threading.Lock()
+        self._running: Running | None = None
+        self._given_up = False
+
+    def execute(self) -> None:
+        """Until the Run is finished, or given back to the queue because the engine closes."""
+        plan, inputs = self._claim()
+        job = self._prepare(plan, inputs)
+        refusal = self._runner.refusal(job)
+        if refusal is not None:
+            ended = ExitStatus(255, f"(pod {self.run_id}) [Unschedulable] {refusal}")
+        else:
+            ended = self._run(job)
+        if self._given_up and self._give_back():
+            return
+        self._record_end(_judge(ended, job))
+        complete(self._core, self.run_id)
+
+    def stop(self, *, give_up: bool = False) -> None:
+        """End the process if there is one. `give_up`: the Run shall be executed again later."""
+        with self._lock:
+            self._given_up = self._given_up or give_up
+            running = self._running
+        if running is not None:
+            running.stop()
+
+    def _claim(self) -> tuple[StoredPlan, Mapping[int, str]]:
+        now = self._core.clock.now()
+        with self._core.database.write() as tx:
+            run_rows.change_status(tx, self.run_id, "ready", now)
+            run_rows.change_status(tx, self.run_id, "starting", now)
+            plan = get_plan(tx, run_rows.get_run(tx, self.run_id).plan_id)
+            inputs = run_rows.input_ids(tx, [self.run_id])[self.run_id]
+        self._core.changes.notify()
+        self._core.faults.reach("run.starting")
+        return plan, dict(enumerate(inputs))
+
+    def _prepare(self, plan: StoredPlan, inputs: Mapping[int, str]) -> Job:
+        folders = self._core.folders
+        folder = folders.run_path(self.run_id)
+        folders.discard(folder)
+        spec = plan.spec
+        job = Job(
+            run_id=self.run_id,
+            folder=folder,
+            image=spec.image,
+            entrypoint=spec.entrypoint,
+            args=spec.args,
+            inputs=tuple(
+                Mount(mount.path, folders.data_path(inputs[position]))
+                for position, mount in enumerate(spec.inputs)
+            ),
+            outputs=tuple(Mount(mount.path, mount_path(folder, mount.path)) for mount in spec.outputs),
+            cpus=cpus_of(spec.resources),
+            memory_bytes=memory_of(spec.resources),
+            resources=spec.resources,
+            annotations=spec.annotations,
+        )
+        for path in (folder / "root", folder / "scratch", job.log_path.parent):
+            path.mkdir(parents=True)
+        for mount in job.outputs:
+            mount.source.mkdir(parents=True)
+        job.log_path.touch()
+        self._core.faults.reach("run.folder")
+        return job
+
+    def _run(self, job: Job) -> ExitStatus:
+        try:
+            running = self._runner.start(job)
+        except OSError as error:
+            if error.errno in _PASSING:
+                raise
+            return ExitStatus(255, f"(pod {self.run_id}) [StartError] {error}")
+        self._core.faults.reach("run.spawned")
+        with self._lock:
+            self._running = running
+        if self._record_start(running.handle):
+            self._core.faults.reach("run.recorded")
+            running.release()
+            self._core.faults.reach("run.released")
+        else:
+            running.stop()
+        return running.wait()
+
+    def _record_start(self, handle: str) -> bool:
+        """Whether the job may begin: nobody stopped the Run meanwhile."""
+        with self._core.database.write() as tx:
+            if self._given_up or run_rows.get_run(tx, self.run_id).status not in EXECUTING:
+                return False
+            tx.execute(
+                "INSERT OR REPLACE INTO workers VALUES (?,?,?)",
+                (self.run_id, self._runner.name, handle),
+            )
+            run_rows.change_status(tx, self.run_id, "running", self._core.clock.now())
+        self._core.changes.notify()
+        return True
+
+    def _record_end(self, ended: ExitStatus) -> None:
+        with self._core.database.write() as tx:
+            if run_rows.get_run(tx, self.run_id).status in EXECUTING:
+                status = "completing" if ended.code == 0 else "aborting"
+                run_rows.change_status(tx, self.run_id, status, self._core.clock.now())
+                run_rows.set_exit(tx, self.run_id, ended.code, ended.message)
+        self._core.changes.notify()
+        self._core.faults.reach("run.completing")
+
+    def _give_back(self) -> bool:
+        """Whether the Run went back to the queue; one that a user stopped is finished instead."""
+        with self._core.database.write() as tx:
+            return run_rows.restart_if_executing(tx, self.run_id, self._core.clock.now())
+
+
+def _judge(ended: ExitStatus, job: Job) -> ExitStatus:
+    """A job whose outputs can't be handed on did not succeed, whatever it says."""
+    if ended.code != 0:
+        return ended
+    for mount in job.outputs:
+        if not is_real_folder(mount.source):
+            return ExitStatus(1, f"(container main) Error: the output folder {mount.path} is gone")
+        try:
+            list_entries(mount.source)
+        except KnitError as error:
+            return ExitStatus(1, f"(container main) Error: {error.message}")
+    return ended

@@ -1,0 +1,50 @@
+"""The end of a Run: from completing or aborting to done or failed, with its content in place. Starts no process.
+
+The order is: the intent is a committed status; then content is renamed into place, one datum after the other; then one
+transaction makes the Run finished and lets others follow. Killed anywhere, repeating it gives the same result.
+"""
+
+from pathlib import Path
+
+from knitlite import run_rows
+from knitlite.core import Core
+from knitlite.plan_rows import StoredPlan, get_plan
+from knitlite.planning import finish_run
+
+
+def complete(core: Core, run_id: str) -> list[str]:
+    """Finish a Run that is completing or aborting and has no process any more; returns the Runs that follow."""
+    with core.database.read() as tx:
+        run = run_rows.get_run(tx, run_id)
+        plan = get_plan(tx, run.plan_id)
+        knit_ids = run_rows.output_ids(tx, [run_id])[run_id]
+    upload = plan.name is not None
+    step = "upload" if upload else "run"
+    for position, knit_id in sorted(knit_ids.items()):
+        source = core.folders.incoming_path(knit_id)
+        if not upload:
+            source = content_path(core.folders.run_path(run_id), plan, position)
+        core.folders.publish(source, knit_id)
+        if not upload:
+            core.faults.reach("run.moved_one")
+    core.faults.reach(f"{step}.moved")
+    with core.database.write() as tx:
+        made = finish_run(tx, run_id, core.clock.now())
+    core.faults.reach("upload.done" if upload else "run.finished")
+    core.changes.notify()
+    if not upload:
+        core.folders.discard(core.folders.run_path(run_id))
+        core.faults.reach("run.cleaned")
+    return made
+
+
+def content_path(folder: Path, plan: StoredPlan, position: int) -> Path:
+    """Where a Run writes one of its outputs, or its log, while it executes."""
+    if position == run_rows.LOG_POSITION:
+        return folder / "log"
+    return mount_path(folder, plan.spec.outputs[position].path)
+
+
+def mount_path(folder: Path, path: str) -> Path:
+    """Where a mountpoint lies in the folder of a Run."""
+    return folder / "root" / path.lstrip("/")

@@ -1,0 +1,141 @@
+"""The folders of one engine on the disk: where things lie, and moves that survive a kill. Knows no database.
+
+DIR/data/<knit_id>      content of finished Data; appears by one rename, read-only from then on
+DIR/runs/<run_id>       a Run's own folder while it executes: root/ (its mountpoints), scratch/, log/log
+DIR/incoming/<knit_id>  an upload on its way
+DIR/garbage/            renamed here first, then deleted, so nothing is ever half deleted in place
+"""
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+_WRITE_BITS: Final = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+
+
+class Folders:
+    """Paths and durable moves below one root."""
+
+    def __init__(self, root: Path) -> None:
+        """Make the folders that are missing."""
+        self.root = root
+        self.data = root / "data"
+        self.runs = root / "runs"
+        self.incoming = root / "incoming"
+        self.garbage = root / "garbage"
+        for path in (self.data, self.runs, self.incoming, self.garbage):
+            path.mkdir(parents=True, exist_ok=True)
+
+    def data_path(self, knit_id: str) -> Path:
+        """Where the content of finished Data lies."""
+        return self.data / knit_id
+
+    def run_path(self, run_id: str) -> Path:
+        """The folder a Run executes in."""
+        return self.runs / run_id
+
+    def incoming_path(self, knit_id: str) -> Path:
+        """Where an upload is written to."""
+        return self.incoming / knit_id
+
+    def publish(self, source: Path, knit_id: str) -> None:
+        """Make `source` the content of Data, durably. Repeating it after a kill is harmless.
+
+        A missing source becomes empty content: a Run that was stopped before it wrote has outputs, too.
+        """
+        target = self.data_path(knit_id)
+        if is_real_folder(source):
+            seal(source)
+            source.rename(target)
+        elif not target.exists():
+            target.mkdir()
+        seal_folder(target)
+        sync_path(self.data)
+
+    def discard(self, path: Path) -> None:
+        """Remove a folder and all in it; nothing happens when it does not exist."""
+        if not is_real_folder(path):
+            path.unlink(missing_ok=True)
+            return
+        open_folder(path)
+        doomed = self.garbage / uuid4().hex
+        path.rename(doomed)
+        remove_tree(doomed)
+
+    def empty_garbage(self) -> None:
+        """Delete what an earlier process had no time to delete."""
+        for path in self.garbage.iterdir():
+            remove_tree(path)
+
+    def names(self, folder: Path) -> set[str]:
+        """The names lying directly in one of the folders."""
+        return {path.name for path in folder.iterdir()}
+
+
+def is_real_folder(path: Path) -> bool:
+    """Whether this is a folder itself, not a link to one."""
+    return path.is_dir() and not path.is_symlink()
+
+
+def seal(folder: Path) -> None:
+    """Write every file through to the disk and take the write permission off all but the top folder.
+
+    Only then is the content safe to be renamed into place: after a power cut it is there whole or not at all.
+    """
+    for path in _walk(folder):
+        mode = path.lstat().st_mode
+        if stat.S_ISREG(mode):
+            sync_path(path)
+            path.chmod(stat.S_IMODE(mode) & ~_WRITE_BITS)
+        elif stat.S_ISDIR(mode):
+            seal_folder(path)
+    sync_path(folder)
+
+
+def seal_folder(path: Path) -> None:
+    """Write one folder's list of names through to the disk and make it read-only."""
+    sync_path(path)
+    path.chmod(stat.S_IMODE(path.lstat().st_mode) & ~_WRITE_BITS)
+
+
+def open_folder(path: Path) -> None:
+    """Make a folder writable for us again: only so can it be moved or emptied."""
+    path.chmod(stat.S_IMODE(path.lstat().st_mode) | stat.S_IRWXU)
+
+
+def sync_path(path: Path) -> None:
+    """Write one file or folder through to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_tree(path: Path) -> None:
+    """Delete a folder whatever permissions its content has."""
+    if not is_real_folder(path):
+        path.unlink(missing_ok=True)
+        return
+    open_folder(path)
+    for inner in _walk(path, top_down=True):
+        if is_real_folder(inner):
+            open_folder(inner)
+    shutil.rmtree(path)
+
+
+def _walk(folder: Path, *, top_down: bool = False) -> Iterator[Path]:
+    """Everything below a folder, links not followed; folders before or after their content."""
+    with os.scandir(folder) as entries:
+        paths = [(Path(entry.path), entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for path, is_folder in paths:
+        if is_folder and top_down:
+            yield path
+        if is_folder:
+            yield from _walk(path, top_down=top_down)
+        if not (is_folder and top_down):
+            yield path

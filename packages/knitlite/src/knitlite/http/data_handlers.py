@@ -1,0 +1,66 @@
+"""Requests about Data. Thin: reads parameters, calls the engine, renders."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from knitfab.requests import tag_change_from_json
+from knitfab.tarstream import pack_folder
+from knitfab.wire import data_to_json
+
+from knitlite.engine import EmbeddedEngine
+from knitlite.http.answers import answer, read_json
+from knitlite.http.exchange import Request, Response
+from knitlite.http.queries import read_tags, read_window
+from knitlite.http.routes import Route
+
+TRAILER = "X-Checksum-Md5"
+
+
+def data_routes(engine: EmbeddedEngine) -> list[Route]:
+    """Everything below /api/data."""
+
+    def find(request: Request) -> Response:
+        parameters = request.parameters()
+        tags = read_tags(parameters, "tag")
+        window = read_window(parameters)
+        found = engine.find_data(tags, window.since, window.duration)
+        return answer(request, [data_to_json(data) for data in found])
+
+    def upload(request: Request) -> Response:
+        """`?tag=` is an extension: content and tags appear together or not at all."""
+        tags = read_tags(request.parameters(), "tag")
+        body = request.body
+        data = engine.receive_data(body.chunks(), tags, lambda: body.trailer(TRAILER))
+        return answer(request, data_to_json(data))
+
+    def download(_: Request, knit_id: str) -> Response:
+        return _send_content(engine, knit_id)
+
+    def change_tags(request: Request, knit_id: str) -> Response:
+        change = tag_change_from_json(read_json(request))
+        data = engine.tag_data(knit_id, change.add, change.remove, change.remove_keys)
+        return answer(request, data_to_json(data))
+
+    return [
+        Route("GET", "/api/data", find),
+        Route("POST", "/api/data", upload),
+        Route("GET", "/api/data/{}", download),
+        Route("PUT", "/api/data/{}", change_tags),
+    ]
+
+
+def _send_content(engine: EmbeddedEngine, knit_id: str) -> Response:
+    """A tar stream with the MD5 of its compressed bytes as trailer; no Content-Encoding, clients would unwrap it."""
+    stack = ExitStack()
+    folder = stack.enter_context(engine.open_content(knit_id))
+    digest = hashlib.md5(usedforsecurity=False)
+
+    def pieces() -> Iterator[bytes]:
+        with stack:
+            for piece in pack_folder(folder):
+                digest.update(piece)
+                yield piece
+
+    headers = (("Content-Type", "application/tar+gzip"), ("Trailer", TRAILER))
+    return Response(200, headers, pieces(), lambda: [(TRAILER, digest.hexdigest())])
