@@ -38,19 +38,48 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def synced_store(empty_store: Path) -> Path:
+    """A database that holds the mirror of `world` (whose ids are the same each time)."""
+    path = empty_store.with_name("synced.db")
+    world = build_world(empty_store.with_name("recording"))
+    shutil.copy(empty_store, path)
+    tracker = open_tracker(f"sqlite:///{path}")
+    with open_ledger(empty_store.with_name("ledger.db")) as ledger:
+        sync_once(world.source, tracker, ledger, Options(), tell_nobody, Steps())
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
 @pytest.fixture
-def tracker(empty_store: Path, tmp_path: Path) -> Tracker:
-    path = tmp_path / "mlflow.db"
+def empty_tracker(empty_store: Path, tmp_path: Path) -> Tracker:
+    path = tmp_path / "empty" / "mlflow.db"
+    path.parent.mkdir()
     shutil.copy(empty_store, path)
     return open_tracker(f"sqlite:///{path}")
 
 
 @pytest.fixture
-def sync(world: World, tracker: Tracker, ledger: Ledger) -> Sync:
-    """One sync of the world as it is now."""
+def tracker(synced_store: Path, tmp_path: Path) -> Tracker:
+    """A store in which `world` is mirrored already, with files of its own."""
+    path = tmp_path / "mlflow.db"
+    shutil.copy(synced_store, path)
+    shutil.copytree(synced_store.with_name("mlartifacts"), tmp_path / "mlartifacts")
+    places = (("runs", "artifact_uri"), ("experiments", "artifact_location"))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for table, column in places:
+            there = (synced_store.parent.as_uri(), tmp_path.as_uri())
+            connection.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", there)
+    return open_tracker(f"sqlite:///{path}")
 
-    def run(options: Options = Options(), steps: Steps | None = None) -> Outcome:  # noqa: B008
-        return sync_once(world.source, tracker, ledger, options, tell_nobody, steps or Steps())
+
+@pytest.fixture
+def sync(world: World, tracker: Tracker, ledger: Ledger) -> Sync:
+    """One sync of the world as it is now, into `tracker` or another."""
+
+    def run(options: Options | None = None, into: Tracker | None = None) -> Outcome:
+        return sync_once(world.source, into or tracker, ledger, options or Options(), tell_nobody, Steps())
 
     return run
 

@@ -1,13 +1,15 @@
 """Syncs into a real MLflow on SQLite: complete, repeatable, and careful with what is the user's."""
 
-import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from knitfab.records import Run
 from lineage.example import World, add_judge, add_train
-from lineage.ledger import Ledger
+from lineage.faults import Steps
+from lineage.ledger import Ledger, open_ledger
 from lineage.settings import Options
 from lineage.sync import Outcome, sync_once
 from lineage.tracker import Tracker
@@ -34,11 +36,11 @@ def visible(tracker: Tracker, run: Run) -> list[str]:
     ]
 
 
-def test_the_second_sync_writes_nothing(world: World, tracker: Tracker, sync: Sync) -> None:
-    first, second = sync(), sync()
+def test_the_second_sync_writes_nothing(world: World, empty_tracker: Tracker, sync: Sync) -> None:
+    first, second = sync(into=empty_tracker), sync(into=empty_tracker)
     assert (first.runs, first.created, first.conflicts) == (14, 14, 0)
     assert second.sentence() == "14 Runs mirrored, 0 writes"
-    proof = prove(world, tracker)
+    proof = prove(world, empty_tracker)
     assert proof.drift == ()
     assert (proof.runs, proof.models) == (14, 3)
     assert proof.points > 100
@@ -58,25 +60,22 @@ def test_children_hang_under_their_fine_tune(world: World, tracker: Tracker, syn
     assert len(found) == 3
 
 
-def test_a_running_run_is_seen_and_then_completed(world: World, tracker: Tracker, sync: Sync) -> None:
+def test_a_running_run_is_seen_and_then_completed(world: World, empty_tracker: Tracker, sync: Sync) -> None:
     run = run_named(world, "train-probe")
     world.change(run, status="running", exit=None)
-    sync()
-    mlflow_id = visible(tracker, run)[0]
-    assert tracker.client.get_run(mlflow_id).info.status == "RUNNING"
+    sync(into=empty_tracker)
+    mlflow_id = visible(empty_tracker, run)[0]
+    assert empty_tracker.client.get_run(mlflow_id).info.status == "RUNNING"
     world.change(run)
-    outcome = sync()
+    outcome = sync(into=empty_tracker)
     assert outcome.created == 0
-    assert visible(tracker, run) == [mlflow_id]
-    assert tracker.client.get_run(mlflow_id).info.status == "FINISHED"
-    assert prove(world, tracker).drift == ()
+    assert visible(empty_tracker, run) == [mlflow_id]
+    assert empty_tracker.client.get_run(mlflow_id).info.status == "FINISHED"
+    assert prove(world, empty_tracker).drift == ()
 
 
 def test_a_lost_ledger_is_no_loss(world: World, tracker: Tracker, sync: Sync, tmp_path: Path) -> None:
     sync()
-    from lineage.faults import Steps
-    from lineage.ledger import open_ledger
-
     with open_ledger(tmp_path / "another.db") as other:
         outcome = sync_once(world.source, tracker, other, Options(), lambda *_: None, Steps())
     assert outcome.writes == 0
@@ -205,19 +204,12 @@ def test_an_emptied_source_is_refused(world: World, tracker: Tracker, sync: Sync
 
 
 def test_a_fresh_store_beside_an_old_ledger_is_filled(
-    world: World, ledger: Ledger, sync: Sync, empty_store: Path, tmp_path: Path
+    world: World, ledger: Ledger, sync: Sync, empty_tracker: Tracker
 ) -> None:
-    from lineage.faults import Steps
-    from lineage.tracker import open_tracker
-
     sync()
-    path = tmp_path / "elsewhere" / "mlflow.db"
-    path.parent.mkdir()
-    shutil.copy(empty_store, path)
-    fresh = open_tracker(f"sqlite:///{path}")
-    outcome = sync_once(world.source, fresh, ledger, Options(), lambda *_: None, Steps())
-    assert outcome.created == 14
-    assert prove(world, fresh).drift == ()
+    assert len(ledger.known()) == 14
+    assert sync(into=empty_tracker).created == 14
+    assert prove(world, empty_tracker).drift == ()
 
 
 def test_secrets_do_not_reach_mlflow(world: World, tracker: Tracker, sync: Sync) -> None:
@@ -233,9 +225,6 @@ def test_secrets_do_not_reach_mlflow(world: World, tracker: Tracker, sync: Sync)
 
 
 def test_statistics_and_wal_are_there(sync: Sync, tracker: Tracker, tmp_path: Path) -> None:
-    import sqlite3
-    from contextlib import closing
-
     sync()
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)

@@ -219,15 +219,18 @@ def add_judge(world: World, predict: Run, table: str, judge: str, score: float, 
     return run
 
 
-def build_world(path: Path, fine_tunes: int = 2) -> World:
-    """The bar and `fine_tunes` others on one test set, two judges."""
+JUDGES = ("minilm-embedding", "smollm2-135m")
+
+
+def build_world(path: Path, fine_tunes: int = 2, judges: Sequence[str] = JUDGES) -> World:
+    """The bar and `fine_tunes` others (at most three) on one test set; only the first judge is reliable."""
     world = World(path)
     train = world.push("project:newsloom", "type:dataset", "mode:train", "name:tiny-newsgroups")
     test = world.push("project:newsloom", "type:dataset", "mode:test", "name:tiny-newsgroups")
     config = world.push("project:newsloom", "type:train-config", "base:none")
     labels = world.push("project:newsloom", "type:labels")
     tables = []
-    for judge in ("minilm-embedding", "smollm2-135m"):
+    for judge in judges:
         table = world.run(
             f"judge-table-{judge}",
             {"/in/labels": labels},
@@ -236,10 +239,10 @@ def build_world(path: Path, fine_tunes: int = 2) -> World:
                 "/out/metrics": ["project:newsloom", "type:metrics", "of:judge-table"],
             },
         )
-        summary = {"kappa": 0.4, "reliable": float(judge == "minilm-embedding")}
+        summary = {"kappa": 0.4, "reliable": float(judge == JUDGES[0])}
         measurement = Measurement("judge-table", judge, summary, {}, {"judge": judge}, (), {}, ())
         write_measurement(world.content(table, "/out/metrics"), measurement)
-        tables.append((judge, table.outputs[0].knit_id, judge == "minilm-embedding"))
+        tables.append((judge, table.outputs[0].knit_id, judge == JUDGES[0]))
     kinds = [("tfidf-svm", "tfidf-svm", 0.72), ("lora-minilm-2e-04", "seqcls", 0.85)]
     kinds += [("probe-minilm", "probe", 0.70), ("lora-minilm-2e-05", "seqcls", 0.45)]
     for name, head, right in kinds[: 1 + fine_tunes]:

@@ -35,7 +35,8 @@ class FromSource:
 
     api_root: str | None = setting(
         None,
-        help="Knitfab's or knitlite's API root (http://HOST:PORT/api), a knitprofile file, or a profile name",
+        help="Knitfab's or knitlite's API root (http://HOST:PORT/api), a profile file or name, or a knitlite "
+        "root folder; else the profile of this folder",
     )
     recording: Path | None = setting(None, help="a recorded engine (a folder) instead of --api-root")
     bar_head: str = setting("tfidf-svm", help="the head that is the bar: others are compared with its models")
