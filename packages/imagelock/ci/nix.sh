@@ -18,7 +18,7 @@ cd "$scratch/tree"
 
 flags="--extra-experimental-features nix-command --extra-experimental-features flakes --no-write-lock-file"
 if [ "${NIXPKGS:-stand-in}" != real ]; then
-    flags="$flags --impure --override-input nixpkgs path:$scratch/tree/packages/imagelock/ci/nixpkgs"
+    flags="$flags --impure --option substitute false --override-input nixpkgs path:$scratch/tree/packages/imagelock/ci/nixpkgs"
 fi
 run_nix() { nix "$@" $flags --option build-users-group '' --option sandbox false; }
 
