@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from newscore.commands import COMMANDS, find_command
+from newscore.commands import COMMANDS, find_command, name_words
 from newscore.errors import run_main
 from newscore.settings import parse_settings
 
@@ -26,4 +26,5 @@ def run(words: Sequence[str]) -> None:
     name, rest = find_command(words)
     command = COMMANDS[name]
     program = f"newscore {name}"
-    command.run(parse_settings(command.settings, rest, program=program, description=command.summary))
+    argv = name_words(command, rest)
+    command.run(parse_settings(command.settings, argv, program=program, description=command.summary))

@@ -3,17 +3,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
 from newscore.dataset import DataSet, read_dataset, take_subset, write_dataset
 from newscore.errors import NewsError
 from newscore.folder import staged_folder
-from newscore.jsonfile import write_json
+from newscore.jsonfile import dump_json, write_json
 from newscore.labels import read_labels, write_labels
 from newscore.measurement import rounded
 from newscore.nearest import name_nearest
 from newscore.settings import setting
+from newscore.tables import summarise, summarise_shared, tell_comparisons
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Validate:
     """newscore validate"""
 
     dataset: Path = setting(help="data-set folder to check")
+    against: Path | None = setting(None, help="data-set folder that must share no text with it")
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class Compare:
     candidate: tuple[str, ...] = setting(help="predictions folder of a model to judge; repeat for several")
     save_to: Path | None = setting(None, help="folder for comparison.json, absent or empty")
     seed: int = setting(0, help="seed of the bootstrap", minimum=0)
+    json: bool = setting(False, help="print the comparison as JSON instead of a table")
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,10 @@ class Command:
     summary: str
     settings: type[Any]
     run: Callable[[Any], None]
+    words: tuple[str, ...] = ()
+    """Flags whose values may be given as plain words before all others."""
+    repeats: bool = False
+    """Whether the last of `words` takes all the words that remain."""
 
 
 def import_all_terms(settings: AllTerms) -> None:
@@ -149,8 +157,13 @@ def choose_subset(settings: Subset) -> None:
 
 
 def validate(settings: Validate) -> None:
-    """Check a data-set folder and say what it holds."""
-    describe(read_dataset(settings.dataset), settings.dataset)
+    """Check a data-set folder; say what it holds, what it holds twice, and what it shares."""
+    dataset = read_dataset(settings.dataset)
+    other = None if settings.against is None else read_dataset(settings.against)
+    describe(dataset, settings.dataset)
+    print(*summarise(dataset), sep="\n")
+    if other is not None:
+        print(*summarise_shared(dataset, other, str(settings.against)), sep="\n")
 
 
 def compare_models(settings: Compare) -> None:
@@ -166,13 +179,11 @@ def compare_models(settings: Compare) -> None:
         {"model": dict(candidate.model), "holm_p": p_value, **asdict(comparison)}
         for candidate, comparison, p_value in zip(candidates, comparisons, corrected, strict=True)
     ]
+    record = {"schema": 1, "baseline": dict(baseline.model), "comparisons": rounded(rows)}
     if settings.save_to is not None:
         with staged_folder(settings.save_to) as folder:
-            record = {"schema": 1, "baseline": dict(baseline.model), "comparisons": rounded(rows)}
             write_json(folder / "comparison.json", record)
-    for comparison, p_value in zip(comparisons, corrected, strict=True):
-        several = f" Holm p over {len(rows)} comparisons = {p_value:.2g}." if len(rows) > 1 else ""
-        print(comparison.sentence + several)
+    print(dump_json(record) if settings.json else tell_comparisons(rows), end="")
 
 
 def save(dataset: DataSet, path: Path) -> None:
@@ -196,8 +207,14 @@ COMMANDS = {
     "import jsonl": Command("read any file with one JSON object a line", Table, import_jsonl),
     "labels": Command("write the label set of a data set", Labels, take_labels),
     "subset": Command("write a stratified part of a data set", Subset, choose_subset),
-    "compare": Command("compare models' predictions of the same articles", Compare, compare_models),
-    "validate": Command("check a data-set folder", Validate, validate),
+    "compare": Command(
+        "compare models' predictions of the same articles",
+        Compare,
+        compare_models,
+        ("baseline", "candidate"),
+        True,
+    ),
+    "validate": Command("check a data-set folder", Validate, validate, ("dataset",)),
 }
 
 
@@ -209,3 +226,18 @@ def find_command(words: Sequence[str]) -> tuple[str, Sequence[str]]:
             return name, words[length:]
     given = " ".join(word for word in words[:2] if not word.startswith("-"))
     raise NewsError(f"{given!r} is no command of newscore{name_nearest(given, list(COMMANDS))}.")
+
+
+def name_words(command: Command, rest: Sequence[str]) -> list[str]:
+    """The arguments with leading plain words turned into the flags that they stand for.
+
+    Raises NewsError on a word too many.
+    """
+    if not command.words:
+        return list(rest)
+    plain = list(takewhile(lambda word: not word.startswith("-"), rest))
+    names = [*command.words, *[command.words[-1]] * len(plain)] if command.repeats else [*command.words]
+    if len(plain) > len(names):
+        raise NewsError(f"{plain[len(names)]!r} is one word too many: give only {' and '.join(names)}.")
+    flags = [part for name, word in zip(names, plain, strict=False) for part in (f"--{name}", word)]
+    return [*flags, *rest[len(plain) :]]

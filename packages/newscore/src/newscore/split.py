@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 from newscore.article import Article, DataSet
+from newscore.duplicates import group_duplicates
 from newscore.errors import NewsError
 from newscore.subset import hash_order
 
@@ -36,14 +37,6 @@ def split_validation(dataset: DataSet, fraction: float, seed: int) -> tuple[Data
         replace(dataset, articles=train, source=source),
         replace(dataset, split="validation", articles=validation, source=source),
     )
-
-
-def group_duplicates(articles: tuple[Article, ...]) -> list[list[Article]]:
-    """Articles with the same text, whatever its case and spacing, in order of first appearance."""
-    groups: dict[str, list[Article]] = defaultdict(list)
-    for article in articles:
-        groups[" ".join(article.text.casefold().split())].append(article)
-    return list(groups.values())
 
 
 def label_sizes(dataset: DataSet) -> dict[str, int]:
