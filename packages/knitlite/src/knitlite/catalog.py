@@ -73,6 +73,8 @@ def change_tags(
     for key in (*(tag.key for tag in remove), *remove_keys):
         _refuse_reserved(key)
     with core.database.write() as tx:
+        if add and not data_rows.exists(tx, knit_id):
+            raise KnitError("correspontind data is missing", code="not_found")
         data_rows.get_data(tx, knit_id)
         data_rows.change_tags(tx, knit_id, add, remove, remove_keys)
         nominate_data(tx, [knit_id], core.clock.now())

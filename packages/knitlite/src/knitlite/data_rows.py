@@ -50,6 +50,11 @@ def get_data(tx: sqlite3.Connection, knit_id: str) -> DataRow:
     return DataRow(*row)
 
 
+def exists(tx: sqlite3.Connection, knit_id: str) -> bool:
+    """Whether there is such a datum."""
+    return bool(tx.execute("SELECT 1 FROM data WHERE knit_id = ?", (knit_id,)).fetchone())
+
+
 def find_data(tx: sqlite3.Connection, query: DataQuery) -> list[DataRow]:
     """Matching Data by knit#timestamp, those without one last, then by knit id."""
     conditions = ["1"]

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from knitfab.errors import bad_request, conflict
 from knitfab.image import parse_image, split_tag
+from knitfab.quantity import canonical_quantity
 from knitfab.records import Plan, PlanSpec, Tag
 from knitfab.requests import spec_from_json, spec_to_json, with_default_resources
 from knitfab.validation import validate_plan
@@ -91,7 +92,7 @@ def set_resources(core: Core, plan_id: str, limits: Mapping[str, str], unset: Se
     """Set, then unset: unset wins. Counts for Runs that start from now on."""
 
     def change(_: sqlite3.Connection, spec: PlanSpec) -> PlanSpec:
-        merged = {**spec.resources, **limits}
+        merged = {**spec.resources, **{key: canonical_quantity(text) for key, text in limits.items()}}
         return replace(spec, resources={key: merged[key] for key in merged if key not in unset})
 
     return _change(core, plan_id, change)
