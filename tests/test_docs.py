@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -71,17 +72,16 @@ def test_the_tree_of_the_readme_stands_on_disk() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
 def test_the_commands_of_a_page_exist_with_their_flags(page: Path) -> None:
     for line in code_lines(page):
-        match = re.match(rf"\s*(?:\$ )?(?:\.venv/bin/)?({'|'.join(PROGRAMS)})((?: [a-z][a-z|-]*)?)(.*)", line)
-        if match is None or match[0].strip().endswith(":"):
+        match = re.match(rf"\s*(?:\$ )?(?:\.venv/bin/)?({'|'.join(PROGRAMS)})(?= |$)(.*)", line)
+        if match is None or "|" in match[2]:
             continue
-        program, word, rest = match[1], match[2].strip(), match[3]
-        text = help_of(program, word) if word and "|" not in word else help_of(program)
-        assert text, f"{page.parent.name}: {line.strip()}"
-        for flag in re.findall(r"(?<=\s)--[a-z][a-z-]*", rest):
-            if "|" not in word:
-                assert flag in text or help_of(program, word, *rest.split()[:1]).count(flag), (
-                    f"{line.strip()}: {flag}"
-                )
+        words = [match[1], *takewhile(lambda word: re.fullmatch(r"[a-z][a-z-]*", word), match[2].split()[:2])]
+        texts = [text for end in range(len(words), 0, -1) if (text := help_of(*words[:end]))]
+        assert texts, f"{page.parent.name}: {line.strip()}"
+        if len(words) > 1:
+            assert words[1] in help_of(words[0]), f"{page.parent.name}: {line.strip()}"
+        for flag in re.findall(r"(?<=\s)--[a-z][a-z-]*", match[2]):
+            assert any(flag in text for text in texts), f"{page.parent.name}: {line.strip()}: {flag}"
 
 
 def test_links_lead_somewhere() -> None:
