@@ -1,0 +1,124 @@
+"""staged_folder: whole or not at all, on real file systems that fail."""
+
+import errno
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from newscore.errors import NewsError
+from newscore.folder import sha256_file, sha256_folder, staged_folder
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 256 KiB; only root may mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a tmpfs needs root")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def fill(path: Path) -> None:
+    with staged_folder(path) as folder:
+        (folder / "first").write_text("small")
+        (folder / "second").write_bytes(b"x" * 2**20)
+
+
+def test_a_new_folder_appears_with_its_parents(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b"
+    with staged_folder(path) as folder:
+        (folder / "sub").mkdir()
+        (folder / "sub" / "file").write_text("x")
+        assert not path.exists()
+    assert (path / "sub" / "file").read_text() == "x"
+    assert [entry.name for entry in path.parent.iterdir()] == ["b"]
+
+
+def test_an_empty_folder_such_as_a_mountpoint_stays_the_same_folder(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.mkdir()
+    number = path.stat().st_ino
+    with staged_folder(path) as folder:
+        (folder / "file").write_text("x")
+    assert path.stat().st_ino == number
+    assert [entry.name for entry in path.iterdir()] == ["file"]
+
+
+def test_a_fresh_volume_counts_as_empty(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    with staged_folder(tmp_path) as folder:
+        (folder / "file").write_text("x")
+    assert (tmp_path / "file").exists()
+
+
+@pytest.mark.parametrize("existed", [True, False])
+@pytest.mark.parametrize("error", [RuntimeError(), KeyboardInterrupt(), SystemExit(143), NewsError("x")])
+def test_after_any_exception_nothing_is_left(existed: bool, error: BaseException, tmp_path: Path) -> None:
+    path = tmp_path / "a" / "out"
+    if existed:
+        path.mkdir(parents=True)
+    with pytest.raises(type(error)), staged_folder(path) as folder:
+        (folder / "file").write_text("x")
+        raise error
+    assert list(path.iterdir()) == [] if existed else list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_content_is_refused_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("x")
+    with pytest.raises(NewsError, match="is not empty: remove it"), staged_folder(tmp_path):
+        pytest.fail("not reached")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("x")
+    with pytest.raises(NewsError, match="is a file"), staged_folder(tmp_path / "out"):
+        pytest.fail("not reached")
+
+
+def test_what_a_killed_process_left_inside_is_swept(tmp_path: Path) -> None:
+    (tmp_path / ".partial").mkdir()
+    (tmp_path / ".partial" / "old").write_text("old")
+    with staged_folder(tmp_path) as folder:
+        (folder / "new").write_text("new")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["new"]
+
+
+@pytest.mark.parametrize("inside", ["", "new"])
+def test_a_full_disk_leaves_nothing(inside: str, tiny_disk: Path) -> None:
+    with pytest.raises(OSError, match="No space") as caught:
+        fill(tiny_disk / inside if inside else tiny_disk)
+    assert caught.value.errno == errno.ENOSPC
+    assert list(tiny_disk.iterdir()) == []
+
+
+def test_published_folders_can_be_read_by_others(tmp_path: Path) -> None:
+    with staged_folder(tmp_path / "out"):
+        pass
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o755
+
+
+def test_sha256_file_is_sha256_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"abc")
+    assert sha256_file(tmp_path / "f") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_sha256_folder_depends_on_names_and_contents_alone(tmp_path: Path) -> None:
+    for name, order in (("one", ("a", "b")), ("two", ("b", "a"))):
+        (tmp_path / name / "sub").mkdir(parents=True)
+        for file in order:
+            (tmp_path / name / "sub" / file).write_text(file)
+    first = sha256_folder(tmp_path / "one")
+    assert first == sha256_folder(tmp_path / "two")
+    os.utime(tmp_path / "two" / "sub" / "a", (0, 0))
+    assert first == sha256_folder(tmp_path / "two")
+    (tmp_path / "two" / "sub" / "a").write_text("changed")
+    assert first != sha256_folder(tmp_path / "two")
+    (tmp_path / "one" / "sub" / "a").rename(tmp_path / "one" / "sub" / "c")
+    assert first != sha256_folder(tmp_path / "one")
