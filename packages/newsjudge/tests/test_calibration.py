@@ -64,7 +64,7 @@ def test_the_interval_is_deterministic_and_holds_the_estimate() -> None:
     rng = np.random.default_rng(0)
     labels = LabelSet(tuple(Label(str(i), group=str(i // 3)) for i in range(9)))
     noisy = np.clip(gold_levels(labels) / 2 + rng.normal(0, 0.3, (9, 9)), 0, 1)
-    scores = [[float(score) for score in row] for row in noisy]
+    scores: list[list[float | None]] = [[float(score) for score in row] for row in noisy]
     first, second = calibrate(labels, scores), calibrate(labels, scores)
     assert first == second
     assert first.kappa_low < first.kappa < first.kappa_high

@@ -5,6 +5,7 @@ For tests and rehearsals of a judge set-up; no model is behind it. Must not know
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import random
@@ -90,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a chat completion request."""
         play: _Play = self.server.play  # type: ignore[attr-defined]
         data = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        if not self.path.endswith("/chat/completions"):
+        if self.path != "/v1/chat/completions":
             self._send(404, {"error": {"message": f"no such path {self.path}"}})
         elif play.key and self.headers.get("Authorization") != f"Bearer {play.key}":
             given = self.headers.get("Authorization", "none")
@@ -105,8 +106,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         if status == 429:
             self.send_header("Retry-After", "0.05")
-        self.end_headers()
-        self.wfile.write(data)
+        # A caller whose deadline has passed is gone.
+        with contextlib.suppress(ConnectionError):
+            self.end_headers()
+            self.wfile.write(data)
 
     def log_message(self, *_: Any) -> None:
         """Say nothing: the caller's progress is what matters."""

@@ -77,8 +77,8 @@ def embed_texts(base: BaseModel, texts: Sequence[str], *, device: str) -> np.nda
     with torch.inference_mode():
         hidden = model(**inputs).last_hidden_state.float()
     mask = inputs["attention_mask"].unsqueeze(-1)
-    pooled = (hidden * mask).sum(1) / mask.sum(1)
-    unit: np.ndarray = torch.nn.functional.normalize(pooled, dim=1).cpu().double().numpy()
+    pooled = ((hidden * mask).sum(1) / mask.sum(1)).cpu().double().numpy()
+    unit: np.ndarray = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
     return unit
 
 
