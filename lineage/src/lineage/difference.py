@@ -33,7 +33,7 @@ TWIN_TAG = "kf.twin_of"
 REMOVAL_TAGS = frozenset({DELETED_TAG, DELETED_REASON_TAG, SUPERSEDED_TAG, TWIN_TAG})
 """Our tags that say why a run was taken away; never removed, so that a restored run tells its story."""
 
-OWN_METRICS = ("train/", "eval/", "judge/", "cost/", "table/", "vs_bar")
+OWN_METRICS = ("train/", "validation/", "eval/", "judge/", "cost/", "table/", "vs_bar")
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def _map_run(mapper: Mapper, run: Run) -> Wanted:
     metrics = summary_points(group, measurement, span) if measurement is not None else []
     verdicts = mapper.verdicts.get(run.run_id, ())
     metrics += copied + [point for verdict in verdicts for point in _verdict_points(verdict)]
-    params, long_values = _params(run, measurement)
+    params, long_values = _params(snapshot, run, measurement)
     artifacts = _artifacts(snapshot, run, measurement, long_values)
     tags = {
         **identity_tags(snapshot, run),
@@ -181,7 +181,9 @@ def _name(snapshot: Snapshot, run: Run, measurement: Measurement | None) -> str:
     return f"{own} · {_name(snapshot, parent, snapshot.measurement_of(parent))}" if parent else own
 
 
-def _params(run: Run, measurement: Measurement | None) -> tuple[dict[str, str], dict[str, str]]:
+def _params(
+    snapshot: Snapshot, run: Run, measurement: Measurement | None
+) -> tuple[dict[str, str], dict[str, str]]:
     """Hyper-parameters, and the values too long for MLflow by key.
 
     A fine-tune's settings keep their names; those of other kinds are prefixed with the kind, or the
@@ -190,8 +192,9 @@ def _params(run: Run, measurement: Measurement | None) -> tuple[dict[str, str], 
     if measurement is None:
         return {}, {}
     prefix = "" if measurement.kind in {"train", "judge-table"} else f"{measurement.kind}."
+    names = _names_of_inputs(snapshot, run)
     flat = {
-        clean_key(prefix + key): redact(key, value)
+        clean_key(prefix + key): redact(key, names.get(value, value))
         for key, value in drop_mountpoints(flatten(measurement.settings), run).items()
     }
     long_values = {key: value for key, value in flat.items() if len(value) > PARAM_LIMIT}
@@ -205,6 +208,12 @@ def _verdict_points(verdict: Verdict) -> list[Point]:
         for key, value in sorted(verdict.metrics.items())
         if is_number(value)
     ]
+
+
+def _names_of_inputs(snapshot: Snapshot, run: Run) -> dict[str, str]:
+    """knitId → tag `name` of the inputs: an engine without containers shows a job the knitId as folder."""
+    named = {entry.knit_id: {tag.key: tag.value for tag in snapshot.tags_of(entry)} for entry in run.inputs}
+    return {knit_id: tags["name"] for knit_id, tags in named.items() if "name" in tags}
 
 
 def _edges(snapshot: Snapshot, run: Run) -> tuple[Edge, ...]:
@@ -224,8 +233,10 @@ def _artifacts(
 ) -> tuple[Artifact, ...]:
     """The whole upstream graph, what was measured, values too long for MLflow, and the log."""
     texts = {"knitfab/lineage.json": lineage_graph(snapshot, run)}
-    if measurement is not None and measurement.details:
-        texts["knitfab/measurement.json"] = dict(measurement.details)
+    if measurement is not None:
+        texts["knitfab/measurement.json"] = {
+            key: value for key, value in vars(measurement).items() if key != "curve"
+        }
     if long_values:
         texts["knitfab/long-values.json"] = dict(long_values)
     artifacts = []
@@ -272,7 +283,7 @@ def _model(snapshot: Snapshot, run: Run, measurement: Measurement | None, name: 
     if run.status != "done" or not outputs:
         return None
     output = outputs[0]
-    params = _params(run, measurement)[0]
+    params = _params(snapshot, run, measurement)[0]
     return Model(
         knit_id=output.knit_id,
         name=re.sub(r"[/:.%\"']", "-", name)[:200],

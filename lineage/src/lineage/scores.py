@@ -64,15 +64,29 @@ def metric_group(snapshot: Snapshot, run: Run, measurement: Measurement) -> str:
 
 
 def metric_key(group: str, name: str) -> str:
-    """`group/name` as MLflow accepts it; `judge_score` and `train_loss` need not say their group twice."""
+    """`group/name` as MLflow accepts it; `judge_score` and `train_loss` need not say their group twice.
+
+    What training measured on the articles it held out goes by `validation/…`.
+    """
+    if name.startswith("validation_"):
+        return clean_key(name.replace("_", "/", 1))
     return clean_key(f"{group}/{name.removeprefix(group.split('/', 1)[0] + '_')}")
 
 
 def summary_points(group: str, measurement: Measurement, span: Span) -> list[Point]:
-    """The summary and the cost as one point each, at the time the Run ended."""
+    """The summary and the cost as one point each, at the time the Run ended.
+
+    Of a fine-tune's validation only the headlines: its row is what people compare, and MLflow's charts
+    grow with every key. The artifact knitfab/measurement.json holds all.
+    """
+    shown = {
+        name: value
+        for name, value in measurement.summary.items()
+        if not name.startswith("validation_") or name.removeprefix("validation_") in EVAL_HEADLINES
+    }
     points = [
         Point(metric_key(group, name), float(value), span.end)
-        for name, value in sorted(measurement.summary.items())
+        for name, value in sorted(shown.items())
         if is_number(value)
     ]
     return points + [

@@ -40,10 +40,16 @@ class Verdict:
     time: int
 
 
+def annotation(run: Run, *names: str) -> str | None:
+    """The first of the plan's annotations with one of these names, whatever prefix (`x/`) it carries."""
+    told = {key.rsplit("/", 1)[-1]: value for key, value in sorted(run.plan.annotations, reverse=True)}
+    return next((told[name] for name in names if name in told), None)
+
+
 def plan_name(run: Run) -> str:
-    """The plan's annotation `name`, else the last part of its image without the tag."""
+    """The plan's annotation `name` or `plan`, else the last part of its image without the tag."""
     image = run.plan.image or run.plan.name or run.plan.plan_id
-    return dict(run.plan.annotations).get("name") or image.rsplit("/", 1)[-1].split(":", 1)[0]
+    return annotation(run, "name", "plan") or image.rsplit("/", 1)[-1].split(":", 1)[0]
 
 
 def identity_tags(snapshot: Snapshot, run: Run) -> dict[str, str]:
@@ -70,7 +76,9 @@ def plan_tags(run: Run) -> dict[str, str]:
     plan = run.plan
     image = plan.image or ""
     annotations = join_tags(Tag(key, value) for key, value in plan.annotations)
-    digest = CONTENT_TAG.search(image)
+    content = CONTENT_TAG.search(image)
+    digest = annotation(run, "image-digest") or (content[1] if content else None)
+    commit = annotation(run, "source-commit", "git-commit", "commit")
     tags = {
         "mlflow.source.name": plan_name(run),
         "kf.plan.command": to_json([*plan.entrypoint, *plan.args]),
@@ -78,11 +86,10 @@ def plan_tags(run: Run) -> dict[str, str]:
     }
     if image:
         tags["mlflow.docker.image.uri"] = image
-    if digest or "image-digest" in annotations:
-        tags["mlflow.docker.image.id"] = f"sha256:{digest[1]}" if digest else annotations["image-digest"]
-    for key in ("source-commit", "git-commit", "commit"):
-        if key in annotations:
-            tags["mlflow.source.git.commit"] = annotations[key]
+    if digest:
+        tags["mlflow.docker.image.id"] = f"sha256:{digest.removeprefix('sha256:')}"
+    if commit:
+        tags["mlflow.source.git.commit"] = commit
     return tags
 
 
