@@ -80,7 +80,7 @@ def tokenizer_maker() -> Callable[[Path, bool], int]:
             options |= {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
         else:
             options |= {"eos_token": "<|end|>", "bos_token": "<|end|>"}
-        fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **options)  # type: ignore[no-untyped-call]
+        fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **options)
         fast.save_pretrained(folder)
         return len(vocabulary)
 
@@ -105,7 +105,7 @@ def bert_path(scratch_path: Path, tokenizer_maker: Callable[[Path, bool], int]) 
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
     )
-    BertModel(config).save_pretrained(path)  # type: ignore[no-untyped-call]
+    BertModel(config).save_pretrained(path)
     return path
 
 
@@ -138,7 +138,7 @@ def gpt2_path(scratch_path: Path, tokenizer_maker: Callable[[Path, bool], int]) 
         bos_token_id=4,
         eos_token_id=4,
     )
-    GPT2LMHeadModel(config).save_pretrained(path)  # type: ignore[no-untyped-call]
+    GPT2LMHeadModel(config).save_pretrained(path)
     return path
 
 

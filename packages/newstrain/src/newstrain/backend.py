@@ -24,7 +24,7 @@ def prepare(threads: int, seed: int) -> None:
         torch.set_num_threads(threads)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()
     # Some CUDA kernels have no deterministic twin: a warning there, the same bytes on the CPU.
     torch.use_deterministic_algorithms(True, warn_only=True)
 

@@ -66,7 +66,7 @@ def load_base(auto_class: Any, base: BaseModel, *, options: Mapping[str, object]
 def nf4_config() -> BitsAndBytesConfig:
     """4-bit NormalFloat, its scales quantised once more, computed in bf16 where a GPU has it."""
     cuda = torch.cuda.is_available()
-    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+    return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,

@@ -44,6 +44,7 @@ _HEADS_OF: Mapping[str, frozenset[str]] = {
             "lora_alpha",
             "lora_dropout",
             "lora_targets",
+            "lora_layers",
             "quantisation",
             "epochs",
             "max_steps",
@@ -83,6 +84,9 @@ class TrainSettings:
     lora_dropout: float = setting(0.05, minimum=0.0, maximum=0.9, help="dropout before LoRA")
     lora_targets: tuple[str, ...] = setting(
         ("all-linear",), help="names of the adapted layers; all-linear takes every linear layer"
+    )
+    lora_layers: int = setting(
+        0, minimum=0, maximum=1000, help="adapt the last so many layers only, which is faster; 0: all"
     )
     quantisation: Quantisation = setting(
         "none", help="nf4: frozen 4-bit base with double quantisation (QLoRA)"

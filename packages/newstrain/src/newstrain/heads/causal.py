@@ -21,7 +21,7 @@ from newstrain.prompting import Prompting
 from newstrain.settings import Truncation
 from newstrain.sft import run_sft
 from newstrain.tokens import TokenIds, pad, padding_id, score_in_batches
-from newstrain.tuning import TunedModel, open_tuned, start_tuning
+from newstrain.tuning import TunedModel, evaluation_mode, open_tuned, start_tuning
 
 
 class CausalScorer:
@@ -50,7 +50,7 @@ class CausalScorer:
 
     def score(self, texts: Sequence[str], batch_size: int) -> Logits:
         """Log-probability of each label as the completion, shape (texts, labels)."""
-        self._module.eval()
+        evaluation_mode(self._module)
         rows = self._prompting.prompts(texts)
         batches = plan_scoring([len(row) for row in rows], batch_size)
         logits: Logits = score_in_batches(rows, batches, self._score_rows).numpy()

@@ -24,7 +24,7 @@ from newstrain.heads.probe import ProbeHead, ProbeScorer
 from newstrain.loop import Examples, Loop, macro_f1
 from newstrain.settings import Truncation
 from newstrain.tokens import Encoding, TokenIds, pad, padding_id, score_in_batches
-from newstrain.tuning import TunedModel, open_tuned, start_tuning
+from newstrain.tuning import TunedModel, evaluation_mode, open_tuned, start_tuning
 
 
 class SeqClsScorer:
@@ -106,7 +106,7 @@ def score_texts(
     batch_size: int,
 ) -> Logits:
     """Logits of the module in its evaluation mode, (texts, labels)."""
-    module.eval()
+    evaluation_mode(module)
     device = next(module.parameters()).device
     padding = padding_id(encoding.tokenizer)
 
