@@ -38,7 +38,7 @@ def test_a_better_and_a_worse_model_are_told_apart(make_predictions: Make, answe
 def test_a_small_difference_is_not_called_one(make_predictions: Make, answers: Answers) -> None:
     comparison = compare(make_predictions(answers, "a"), make_predictions(spoil(answers, 0.02), "b"))
     assert comparison.verdict == "not distinguishable"
-    assert comparison.mcnemar_p == 0.125
+    assert comparison.mcnemar_p > 0.05
     assert "not distinguishable from a" in comparison.sentence
     assert f"a difference of {100 * comparison.detectable_difference:.1f} points" in comparison.sentence
 
