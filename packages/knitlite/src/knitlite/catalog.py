@@ -37,7 +37,10 @@ def find(core: Core, tags: Sequence[Tag], window: tuple[int | None, int | None])
 
 
 def to_query(tags: Sequence[Tag]) -> DataQuery | None:
-    """The tags as conditions on rows; None when nothing can match. invalid for a knit#timestamp that is none."""
+    """The tags as conditions on rows; None when nothing can match.
+
+    A knit#timestamp that is no time is `invalid`.
+    """
     system: dict[str, set[str]] = {}
     for tag in tags:
         if tag.is_system:

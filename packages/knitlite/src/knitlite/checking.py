@@ -1,4 +1,7 @@
-"""Looks for damage in an engine's folder: the database by itself, and rows against content. Changes nothing it keeps."""
+"""Looks for damage in an engine's folder: the database by itself, and rows against content.
+
+Changes nothing it keeps.
+"""
 
 from pathlib import Path
 
@@ -26,7 +29,10 @@ def check_root(path: Path) -> list[str]:
 
 
 def _compare(database: Database, folders: Folders, *, killed: bool) -> list[str]:
-    """Finished Data without content; and content without a row, which a killed engine may leave until its next start."""
+    """Finished Data without content; and content without a row.
+
+    Of the latter a killed engine may leave some until its next start.
+    """
     with database.read() as tx:
         rows = tx.execute("SELECT knit_id, stamp IS NOT NULL FROM data").fetchall()
     present = folders.names(folders.data)

@@ -16,7 +16,10 @@ from knitlite.serving import ServeSettings, Service
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 done, 2 the user can mend it, 130 or 143 ended by a signal; anything else is a bug with its traceback."""
+    """0 done, 2 the user can mend it, 130 or 143 ended by a signal.
+
+    Anything else is a bug with its traceback.
+    """
     options = _parser().parse_args(arguments)
     try:
         return int(options.act(options))

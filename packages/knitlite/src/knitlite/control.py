@@ -76,7 +76,7 @@ def _refuse_retry(core: Core, tx: sqlite3.Connection, run: RunRow, *, is_root: b
     if is_root:
         raise conflict("prohibited operation", "Root run cannot be retried")
     if run.status in UNFINISHED:
-        raise conflict("the run have not finished yet", _WAIT, _possibly_running(run.run_id))
+        raise conflict("the run may not be finished", _WAIT, _possibly_running(run.run_id))
     if _is_depended_on(tx, run.run_id):
         advice = "Delete all downstreams of the run first"
         raise conflict(_IN_USE, advice, _depended_on(run.run_id))

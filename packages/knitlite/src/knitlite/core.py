@@ -1,4 +1,4 @@
-"""What all parts of the engine share: database, folders, clock, fault points, news of changes, open transfers."""
+"""What all parts of an engine share: database, folders, clock, fault points, changes, open transfers."""
 
 import threading
 from collections import Counter
@@ -77,3 +77,5 @@ class Core:
     faults: Faults = field(default_factory=NoFaults)
     changes: Changes = field(default_factory=Changes)
     transfers: Transfers = field(default_factory=Transfers)
+    uploading: set[str] = field(default_factory=set)
+    """Ids of the Runs of uploads that a thread is busy with."""

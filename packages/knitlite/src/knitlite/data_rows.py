@@ -1,4 +1,7 @@
-"""Rows of Data and their tags: changing and finding them inside a transaction. Knows no folder and no HTTP."""
+"""Rows of Data and their tags: changing and finding them inside a transaction.
+
+Knows no folder and no HTTP.
+"""
 
 import json
 import sqlite3

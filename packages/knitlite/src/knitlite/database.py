@@ -1,7 +1,7 @@
 """The SQLite file: opening, migrating, checking, and transactions. Knows no plan and no run.
 
-One writer connection behind a lock; readers have their own connections and see the last committed state (WAL).
-A commit is on the disk when it returns (synchronous=FULL).
+One writer connection behind a lock; readers have their own connections and see the last committed state
+(WAL). A commit is on the disk when it returns (synchronous=FULL).
 """
 
 import sqlite3
@@ -99,7 +99,8 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Run the schema or the missing migrations, one transaction each."""
     found = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if found > VERSION:
-        sentence = f"{path} was written by a newer knitlite (schema {found}, this one knows {VERSION}); upgrade knitlite"
+        known = f"schema {found}, this one knows {VERSION}"
+        sentence = f"{path} was written by a newer knitlite ({known}): upgrade knitlite"
         raise KnitError(sentence, code="invalid")
     for version in range(found + 1, VERSION + 1):
         script = _script_of(version)

@@ -1,4 +1,7 @@
-"""Starts waiting Runs as far as the machine has room, each in a thread. Decides by pure functions; reacts at once."""
+"""Starts waiting Runs as far as the machine has room, each in a thread of its own.
+
+Woken by every change, so nothing waits for a clock. Which Run comes next is decided by scheduler.py.
+"""
 
 import sqlite3
 import sys
@@ -16,7 +19,7 @@ from knitlite.executor import Execution
 from knitlite.finishing import complete
 from knitlite.plan_rows import get_plan
 from knitlite.quantities import cpus_of, memory_of
-from knitlite.run_rows import RunQuery, RunRow, find_runs, restart_if_executing, waiting_runs
+from knitlite.run_rows import RunQuery, find_runs, restart_if_executing, waiting_runs
 from knitlite.runners import Runner
 from knitlite.scheduler import choose_next
 
@@ -87,13 +90,9 @@ class Dispatcher:
             ended = find_runs(tx, RunQuery(statuses=("completing", "aborting")))
         done = False
         for run in ended:
-            if not self.is_executing(run.run_id) and not self._is_upload(run):
+            if not self.is_executing(run.run_id) and run.run_id not in self._core.uploading:
                 done = _survive(partial(complete, self._core, run.run_id)) or done
         return done
-
-    def _is_upload(self, run: RunRow) -> bool:
-        with self._core.database.read() as tx:
-            return get_plan(tx, run.plan_id).name is not None
 
     def _start_next(self) -> bool:
         with self._core.database.read() as tx:

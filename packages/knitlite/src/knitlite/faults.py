@@ -1,7 +1,8 @@
-"""Numbered points at which the engine can be made to die: how crash safety is proven. Knows nothing of what it interrupts.
+"""Numbered points at which the engine can be made to die: how crash safety is proven.
 
-Every step of a protocol that changes the disk calls `faults.reach(name)`. The default does nothing. `KillAt` ends the
-process there as `kill -9` would: no handlers, no buffers written.
+Every step of a protocol that changes the disk calls `faults.reach(name)`. The default does nothing.
+`KillAt` ends the process there as `kill -9` would: no handlers, no buffers written. Knows nothing of what it
+interrupts.
 """
 
 import os

@@ -1,7 +1,8 @@
-"""The end of a Run: from completing or aborting to done or failed, with its content in place. Starts no process.
+"""The end of a Run: from completing or aborting to done or failed, with its content in place.
 
-The order is: the intent is a committed status; then content is renamed into place, one datum after the other; then one
-transaction makes the Run finished and lets others follow. Killed anywhere, repeating it gives the same result.
+The order is: the intent is a committed status; then content is renamed into place, one datum after the
+other; then one transaction makes the Run finished and lets others follow. Killed anywhere, repeating it
+gives the same result. Starts no process.
 """
 
 from pathlib import Path
@@ -13,7 +14,10 @@ from knitlite.planning import finish_run
 
 
 def complete(core: Core, run_id: str) -> list[str]:
-    """Finish a Run that is completing or aborting and has no process any more; returns the Runs that follow."""
+    """Finish a Run that is completing or aborting and has no process any more.
+
+    Returns the Runs that follow.
+    """
     with core.database.read() as tx:
         run = run_rows.get_run(tx, run_id)
         plan = get_plan(tx, run.plan_id)

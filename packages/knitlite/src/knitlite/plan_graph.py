@@ -1,7 +1,8 @@
 """How plans follow from one another by their tags alone. Pure; knows no database.
 
-Plan A is upstream of an input when the tags of one of A's outputs, or of its log, hold all user tags of that input.
-An input that names knit#id or knit#timestamp asks for one datum, not for what a plan makes, and has no upstream.
+Plan A is upstream of an input when the tags of one of A's outputs, or of its log, hold all user tags of
+that input. An input that names knit#id or knit#timestamp asks for one datum, not for what a plan makes,
+and has no upstream.
 """
 
 from collections.abc import Iterable, Sequence
@@ -59,7 +60,10 @@ def downstreams(source: Source, plans: Iterable[StoredPlan]) -> list[Sink]:
 
 
 def makes_cycle(new: StoredPlan, plans: Sequence[StoredPlan]) -> bool:
-    """Whether the plan could, through others or directly, feed itself. The others have no cycle among them."""
+    """Whether the plan could, through others or directly, feed itself.
+
+    The others have no cycle among them.
+    """
     everyone = [*plans, new]
     seen: set[str] = set()
     border = [new]

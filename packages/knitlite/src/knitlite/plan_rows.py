@@ -78,7 +78,10 @@ class EqualPlanError(KnitError):
 
 
 def fingerprint_of(spec: PlanSpec) -> str:
-    """Equal for plans that Knitfab takes for equal: order of mountpoints and tags does not count, that of args does."""
+    """The same for plans that Knitfab takes for equal.
+
+    The order of mountpoints and tags does not count, that of args does.
+    """
     identity = {
         "image": spec.image,
         "entrypoint": spec.entrypoint,
@@ -162,8 +165,8 @@ def _insert(tx: sqlite3.Connection, plan: StoredPlan, fingerprint: str) -> None:
         "on_node": _encode_on_node(spec.on_node),
     }
     tx.execute(
-        "INSERT INTO plans (plan_id, name, spec, fingerprint, active, resources, annotations, service_account)"
-        " VALUES (?,?,?,?,?,?,?,?)",
+        "INSERT INTO plans (plan_id, name, spec, fingerprint,"
+        " active, resources, annotations, service_account) VALUES (?,?,?,?,?,?,?,?)",
         (plan.plan_id, plan.name, json.dumps(fixed), fingerprint, *_changeable(spec)),
     )
 

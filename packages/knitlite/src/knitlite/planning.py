@@ -1,6 +1,7 @@
 """Applies the scheduler's decisions to the database: nominations and the Runs that follow from them.
 
-Called inside the transaction that changed something, so a change and its consequences are one. Starts no process.
+Called inside the transaction that changed something, so a change and its consequences are one. Starts no
+process.
 """
 
 import sqlite3

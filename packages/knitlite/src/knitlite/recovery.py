@@ -16,7 +16,7 @@ from knitlite.uploads import fail
 
 
 def recover(core: Core, runners: Mapping[str, Runner]) -> None:
-    """End orphans, give interrupted Runs back to the queue, finish what was nearly finished, remove debris."""
+    """End orphans, requeue interrupted Runs, finish what was nearly finished, remove debris."""
     with core.database.read() as tx:
         unfinished = find_runs(tx, RunQuery(statuses=tuple(sorted(UNFINISHED))))
         uploads = {run.run_id for run in unfinished if get_plan(tx, run.plan_id).name is not None}

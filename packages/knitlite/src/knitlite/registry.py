@@ -36,7 +36,10 @@ def accept_spec(spec: PlanSpec) -> PlanSpec:
 
 
 def apply_plan(core: Core, spec: PlanSpec) -> Plan:
-    """Register a plan and make the Runs over the Data there are; conflict for an equal plan or a cycle of tags."""
+    """Register a plan and make the Runs over the Data there are.
+
+    An equal plan or a cycle of tags is a `conflict`.
+    """
     plan = StoredPlan(str(uuid4()), None, accept_spec(spec))
     with core.database.write() as tx:
         others = load_plans(tx)

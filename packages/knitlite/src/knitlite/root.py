@@ -1,4 +1,7 @@
-"""The folder an engine lives in: one engine at a time, and whether the last one ended cleanly. Knows no database."""
+"""The folder an engine lives in: one engine at a time, and whether the last one ended cleanly.
+
+Knows no database.
+"""
 
 import errno
 import fcntl
@@ -14,7 +17,10 @@ class Root:
     """Holds the folder from construction to `close`."""
 
     def __init__(self, path: Path) -> None:
-        """Make the folder if need be and lock it; invalid when another engine has it or it can't be written."""
+        """Make the folder if need be and lock it.
+
+        `invalid` when another engine has it or it can't be written.
+        """
         self.path = path.absolute()
         try:
             self.path.mkdir(parents=True, exist_ok=True)

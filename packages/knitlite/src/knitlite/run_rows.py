@@ -1,4 +1,7 @@
-"""Rows of Runs: making, changing and finding them inside a transaction. Knows no process, no folder and no HTTP."""
+"""Rows of Runs: making, changing and finding them inside a transaction.
+
+Knows no process, no folder and no HTTP.
+"""
 
 import json
 import sqlite3
@@ -96,7 +99,8 @@ def create_runs(
     for combination in combinations:
         run_id = str(uuid4())
         tx.execute(
-            "INSERT INTO runs (run_id, plan_id, status, combination, updated_at, queued) VALUES (?,?,?,?,?,?)",
+            "INSERT INTO runs (run_id, plan_id, status, combination, updated_at, queued)"
+            " VALUES (?,?,?,?,?,?)",
             (run_id, plan.plan_id, status, ",".join(combination), now, queued + len(run_ids)),
         )
         tx.executemany(
@@ -139,7 +143,10 @@ def allot_outputs(tx: sqlite3.Connection, run_id: str, plan: StoredPlan) -> list
 
 
 def change_status(tx: sqlite3.Connection, run_id: str, new: str, now: int) -> None:
-    """Take one step of the status table; conflict when it is forbidden. The same status again changes nothing."""
+    """Take one step of the status table; conflict when it is forbidden.
+
+    The same status again changes nothing.
+    """
     if check_transition(get_run(tx, run_id).status, new):
         _set_status(tx, run_id, new, now)
 

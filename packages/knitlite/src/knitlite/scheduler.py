@@ -1,7 +1,7 @@
 """Which Runs the plans and Data ask for: pure functions over values, no database, no clock.
 
-The rule (Knitfab's projection): a plan runs once for every combination of one nominated datum per input. A combination
-that was ever made, even if its run was deleted since, is never made again.
+The rule (Knitfab's projection): a plan runs once for every combination of one nominated datum per input.
+A combination that was ever made, even if its run was deleted since, is never made again.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
@@ -73,12 +73,14 @@ def project(
 ) -> Iterator[Combination]:
     """Combinations of one plan that have to become Runs, each once, in a stable order.
 
-    `nominated[i]` are the data of input i, fresh ones included; `fresh` the (input, datum) pairs not looked at before:
-    a combination without any of them was decided earlier. `made` are the combinations of all Runs of the plan in any status.
+    `nominated[i]` are the data of input i, fresh ones included; `fresh` the (input, datum) pairs not
+    looked at before: a combination without any of them was decided earlier. `made` are the combinations
+    of all Runs of the plan in any status.
     """
     taken: list[list[str]] = [sorted(data) for data in nominated]
     for first in range(len(taken)):
-        # Inputs before `first` hold seen data only and input `first` a fresh one: so no combination comes twice.
+        # Inputs before `first` hold seen data only and input `first` a fresh one: so no combination
+        # comes twice.
         choices = [_choose(data, position, first, fresh) for position, data in enumerate(taken)]
         for combination in product(*choices):
             if combination not in made:
@@ -105,7 +107,8 @@ def choose_next(
 ) -> str | None:
     """The Run to start now: the oldest that fits, unless an older one was overtaken too often.
 
-    A big Run at the head of the queue lets smaller ones pass `patience` times; then the machine is kept free for it.
+    A big Run at the head of the queue lets smaller ones pass `patience` times; then the machine is kept
+    free for it.
     """
     for run_id in waiting:
         if fits[run_id]:

@@ -1,4 +1,7 @@
-"""Content on its way in: from a gzip-compressed tar stream to finished Data, with its tags, or not at all. No HTTP."""
+"""Content on its way in: from a gzip-compressed tar stream to finished Data with its tags, or not at all.
+
+Knows no HTTP.
+"""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,13 +24,29 @@ def receive(
 ) -> str:
     """The knit id of new, finished Data. `expected_md5` is asked after the last chunk.
 
-    Tags are stored before the content and count from the moment the Data are finished: no plan ever sees them without.
-    On failure the Data stay as knit#transient:failed, without content and without these tags.
+    Tags are stored before the content and count from the moment the Data are finished: no plan ever sees
+    them without. On failure the Data stay as knit#transient:failed, without content and without these
+    tags.
     """
     with core.database.write() as tx:
         plan = get_pseudo_plan(tx, UPLOADED)
         run_id, knit_id = run_rows.create_upload(tx, plan, core.clock.now())
         data_rows.change_tags(tx, knit_id, tags, (), ())
+    core.uploading.add(run_id)
+    try:
+        _settle(core, run_id, knit_id, chunks, expected_md5)
+    finally:
+        core.uploading.discard(run_id)
+    return knit_id
+
+
+def _settle(
+    core: Core,
+    run_id: str,
+    knit_id: str,
+    chunks: Iterable[bytes],
+    expected_md5: Callable[[], str | None],
+) -> None:
     core.changes.notify()
     core.faults.reach("upload.row")
     try:
@@ -40,7 +59,6 @@ def receive(
         raise
     core.faults.reach("upload.completing")
     complete(core, run_id)
-    return knit_id
 
 
 def fail(core: Core, run_id: str, knit_id: str) -> None:

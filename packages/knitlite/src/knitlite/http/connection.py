@@ -172,7 +172,7 @@ class Connection:
             self._socket.sendall(data)
 
     def _linger(self) -> None:
-        """Take what the client still sends, for a moment: a hard close could destroy our answer on its way."""
+        """Take what is still sent, for a moment: a hard close could destroy our answer on its way."""
         self._socket.shutdown(socket.SHUT_WR)
         self._socket.settimeout(1.0)
         deadline = time.monotonic() + 2.0

@@ -51,7 +51,10 @@ def data_routes(engine: EmbeddedEngine) -> list[Route]:
 
 
 def _send_content(engine: EmbeddedEngine, knit_id: str) -> Response:
-    """A tar stream with the MD5 of its compressed bytes as trailer; no Content-Encoding, clients would unwrap it."""
+    """A tar stream with the MD5 of its compressed bytes as trailer.
+
+    No Content-Encoding: clients would unwrap it and miss the checksum.
+    """
     stack = ExitStack()
     folder = stack.enter_context(engine.open_content(knit_id))
     digest = hashlib.md5(usedforsecurity=False)

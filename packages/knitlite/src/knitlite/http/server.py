@@ -1,4 +1,7 @@
-"""Listens on an address and serves each connection in a thread of its own, a bounded number at once. Knows no route."""
+"""Listens on an address and serves each connection in a thread of its own, a bounded number at once.
+
+Knows no route.
+"""
 
 import contextlib
 import socket

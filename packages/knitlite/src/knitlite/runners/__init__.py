@@ -1,7 +1,7 @@
 """How a Run is executed: the Runner contract and what it is told. Knows no database and no HTTP.
 
-A runner is one file in this folder. `handle` is a short text it makes up; the engine stores it before the job may begin,
-so that after a crash the next engine can find and end what is left over.
+A runner is one file in this folder. `handle` is a short text it makes up; the engine stores it before
+the job may begin, so that after a crash the next engine can find and end what is left over.
 """
 
 from collections.abc import Mapping

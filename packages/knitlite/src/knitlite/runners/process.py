@@ -1,7 +1,8 @@
 """Runs a job as a process group of this machine, its mountpoints as folders of the Run. Knows no images.
 
-What it can't give: inputs are read-only by file permission only (root may still write), the network is open, and memory
-is not limited, because an address-space limit (RLIMIT_AS) breaks libraries that map much and use little, such as torch.
+What it can't give: inputs are read-only by file permission only (root may still write), the network is
+open, and memory is not limited, because an address-space limit (RLIMIT_AS) breaks libraries that map
+much and use little, such as torch.
 """
 
 import contextlib
