@@ -115,7 +115,8 @@ def test_no_predictions_are_refused(make_predictions: Make) -> None:
 
 def test_a_whole_test_set_is_measured_within_its_budget() -> None:
     program = """
-import resource, time, numpy as np
+import time, numpy as np
+from pathlib import Path
 from newscore import Label, LabelSet, Prediction, Predictions, evaluate
 rng = np.random.default_rng(0)
 labels = LabelSet(tuple(Label(str(i)) for i in range(20)))
@@ -124,7 +125,10 @@ row = tuple(np.log(np.full(20, 0.05)))
 rows = tuple(Prediction(str(i), str(a), str(b), row) for i, (a, b) in enumerate(answers))
 start = time.monotonic()
 evaluate(Predictions({}, {}, labels, rows))
-print(time.monotonic() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+seconds = time.monotonic() - start
+# Not ru_maxrss, which a child takes over from the process that started it.
+status = Path("/proc/self/status").read_text()
+print(seconds, int(status.split("VmHWM:")[1].split()[0]) / 1024)
 """
     told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     seconds, megabytes = map(float, told.stdout.split())

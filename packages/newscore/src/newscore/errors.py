@@ -1,10 +1,12 @@
 """What can go wrong that the user can mend, and the one place where a command turns it into words.
 
 NewsError            a sentence with the value, the cause and the remedy, and a code for machines
-run_main             exit codes: 0 done, 2 mendable, 130 Ctrl-C, 143 SIGTERM; a bug keeps its traceback
+run_main             exit codes: 0 done, 2 mendable, 130 Ctrl-C, 141 closed pipe, 143 SIGTERM;
+                     a bug keeps its traceback
 """
 
 import errno
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -36,9 +38,13 @@ def run_main(program: str, run: Callable[[], None]) -> int:
     before = signal.signal(signal.SIGTERM, end_on_sigterm)
     try:
         run()
+        sys.stdout.flush()
     except NewsError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # who reads our output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the last flush would fail too
+        return 141
     except OSError as error:
         if error.errno not in MENDABLE:
             raise
