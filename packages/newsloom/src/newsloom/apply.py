@@ -1,11 +1,24 @@
-"""Applies plans to an engine: finds equal ones, retires superseded ones, registers the rest."""
+"""Applies plans to an engine: says what that would start, finds equal plans, retires superseded ones."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from knitfab.actions import ensure_plan, retire_superseded
+from knitfab.actions import ensure_plan, preview_apply, retire_superseded, superseded_plans
 from knitfab.engine import Engine
 from knitfab.records import Plan, PlanSpec
+
+from newsloom.plans import PLAN_ANNOTATION
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What applying one plan would do."""
+
+    name: str
+    state: Literal["new", "unchanged", "superseding"]
+    runs: int
+    """Runs that would start at once, over the Data that exist."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +28,18 @@ class Applied:
     name: str
     plan: Plan
     created: bool
+
+
+def propose(engine: Engine, specs: Mapping[str, PlanSpec]) -> Iterator[Proposal]:
+    """Say what `apply_plans` would do. Changes nothing."""
+    old = superseded_plans(engine.find_plans(active=True), specs)
+    replaced = {value for plan in old for key, value in plan.annotations if key == PLAN_ANNOTATION}
+    for name, spec in specs.items():
+        preview = preview_apply(engine, spec)
+        if preview.equal_plan is not None and preview.equal_plan.active:
+            yield Proposal(name, "unchanged", 0)
+        else:
+            yield Proposal(name, "superseding" if name in replaced else "new", preview.runs)
 
 
 def apply_plans(engine: Engine, specs: Mapping[str, PlanSpec]) -> list[Applied]:

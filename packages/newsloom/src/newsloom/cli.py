@@ -3,20 +3,22 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from knitfab.engine import Engine
 from knitfab.errors import KnitError
 from knitfab.profiles import open_engine
+from knitfab.records import PlanSpec
 from newscore.errors import NewsError, run_main
 from rich.console import Console
 
-from newsloom.apply import apply_plans
+from newsloom.apply import apply_plans, propose
 from newsloom.data import choose_sources, push_sources, read_sources
 from newsloom.demo import Demo, run_demo
 from newsloom.fetch import fetch, read_pin
 from newsloom.inputs import bring_inputs
-from newsloom.plans import Rendering, render_plans, write_plans
+from newsloom.plans import Rendering, built_pins, render_plans, write_plans
 
 
 def main() -> int:
@@ -56,13 +58,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def add_rendering(parser: argparse.ArgumentParser) -> None:
     """What fills the plan templates."""
-    parser.add_argument(
-        "--registry", default="localhost:5000", help="registry of the images (localhost:5000)"
-    )
+    parser.add_argument("--registry", help="pin by the images built for this registry; default: by sources")
     parser.add_argument("--gpus", type=int, default=0, help="graphics cards for the plans that can use one")
-    parser.add_argument(
-        "--images", type=Path, help="folder of built images that pin the plans; default: sources"
-    )
+    parser.add_argument("--cpu", action="store_true", help="take the images without CUDA")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
@@ -90,14 +88,30 @@ def run_on_engine(project: Path, arguments: argparse.Namespace, console: Console
         for source, data, created in push_sources(open_engine(arguments.engine), wanted):
             console.print(f"{source.name} {data.knit_id} {'pushed' if created else 'was there'}")
         return
-    rendering = Rendering(arguments.registry, arguments.gpus, arguments.images)
-    specs = render_plans(project, rendering)
+    pins = built_pins(project, arguments.registry) if arguments.registry else None
+    variants = {"newstrain": "newstrain-cpu"} if arguments.cpu else {}
+    specs = render_plans(project, Rendering(arguments.gpus, pins, variants))
     paths = write_plans(specs, project / "build" / "plans")
     console.print(f"{len(paths)} plan files in {paths[0].parent.relative_to(project)}")
     if arguments.command == "apply":
-        for entry in apply_plans(open_engine(arguments.engine), specs):
-            state = "new" if entry.created else "unchanged"
-            console.print(f"{entry.name:36} {entry.plan.plan_id} {state}", highlight=False)
+        apply_asking(open_engine(arguments.engine), specs, console, ask=not arguments.yes)
+
+
+def apply_asking(engine: Engine, specs: Mapping[str, PlanSpec], console: Console, *, ask: bool) -> None:
+    """Print what applying would do, ask, and apply."""
+    proposals = list(propose(engine, specs))
+    for proposal in proposals:
+        console.print(f"{proposal.name:36} {proposal.state:12} {proposal.runs:6} Runs", highlight=False)
+    if all(proposal.state == "unchanged" for proposal in proposals):
+        console.print("nothing to apply")
+        return
+    if ask and not sys.stdin.isatty():
+        raise NewsError("applying asks first, but nobody is at the terminal: add --yes (make apply YES=1).")
+    if ask and console.input("Apply? [y/N] ").strip().lower() not in {"y", "yes"}:
+        console.print("nothing applied")
+        return
+    created = sum(entry.created for entry in apply_plans(engine, specs))
+    console.print(f"{len(specs)} plans applied, {created} of them new")
 
 
 def serve_ui(state: Path, port: int) -> None:

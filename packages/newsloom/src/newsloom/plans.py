@@ -1,17 +1,19 @@
 """Renders plans/ into plan files that Knitfab accepts: names filled in, images pinned by content.
 
-A template names its image by the folder under images/; here it becomes `registry/name:tag`. The tag is
-content: of the built image's manifest where `make build` made one, else of the sources that a process
-on this machine would run, so that changed code is a changed plan and never a stale result.
+A template names its image by the folder under images/. Where a registry is named, the image must have
+been built and its digests pin the plan. Without one the sources that a process on this machine runs
+pin it, so that changed code is a changed plan and never a stale result.
 Knows the template language; what a plan means is knitfab's to check.
 """
 
 import hashlib
 import json
 import string
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -26,19 +28,29 @@ PLAN_ANNOTATION = "newsloom/plan"
 SOURCES = {
     "newstrain": ("newscore", "newstrain"),
     "newsjudge": ("newscore", "newsjudge"),
+    "newsjudge-local": ("newscore", "newsjudge"),
 }
 """Workspace packages whose code runs in an image."""
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A built image as a plan names it: `registry/name:<version>-m<digest>`, and its digests."""
+
+    image: str
+    annotations: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Rendering:
     """What fills the templates beside their own index entry."""
 
-    registry: str = "localhost:5000"
     gpus: int = 0
     """Graphics cards asked for by the plans that can use one."""
-    images: Path | None = None
-    """Folder of built images (one OCI layout each) whose digests pin the plans; None pins by source."""
+    pins: Mapping[str, Pin] | None = None
+    """Built images by name; None pins by source."""
+    variants: Mapping[str, str] = field(default_factory=dict)
+    """Image to use in place of another, such as newstrain → newstrain-cpu."""
 
 
 def render_plans(project: Path, rendering: Rendering) -> dict[str, PlanSpec]:
@@ -61,31 +73,40 @@ def render_plan(project: Path, name: str, entry: Mapping[str, object], rendering
     except KeyError as error:
         raise NewsError(f"{path} asks for ${error.args[0]}: give it in index.yaml under {name}.") from error
     document = yaml.safe_load(text)
-    image = str(document["image"])
-    annotations = {PLAN_ANNOTATION: name, **image_annotations(project, image, rendering)}
-    document["image"] = f"{rendering.registry}/newsloom/{image}:{annotations['newsloom/image-tag']}"
+    name_of_image = str(document["image"])
+    pin = find_pin(project, rendering.variants.get(name_of_image, name_of_image), rendering.pins)
+    document["image"] = pin.image
     spec = parse_plan(yaml.safe_dump(document), source=f"plan {name}")
     resources = dict(spec.resources)
     if rendering.gpus and entry.get("gpu"):
         resources["nvidia.com/gpu"] = str(rendering.gpus)
     return replace(
         spec,
-        annotations=tuple(sorted({*spec.annotations, *annotations.items()})),
+        annotations=tuple(sorted({*spec.annotations, (PLAN_ANNOTATION, name), *pin.annotations.items()})),
         resources=resources,
     )
 
 
-def image_annotations(project: Path, image: str, rendering: Rendering) -> dict[str, str]:
-    """The tag and the digests that pin an image, as annotations."""
-    if rendering.images is None:
+def find_pin(project: Path, image: str, pins: Mapping[str, Pin] | None) -> Pin:
+    """The pin of an image, by its build or by its sources."""
+    if pins is None:
         source = source_sha256(project, image)
-        version = package_version(project, image)
-        return {"newsloom/image-tag": f"{version}-s{source}", "newsloom/source-sha256": source}
-    record = rendering.images / image / "image.json"
-    if not record.exists():
-        raise NewsError(f"image {image} has not been built ({record} is missing): run make build first.")
-    built = json.loads(record.read_text())
-    return {"newsloom/image-tag": built["tag"], "newsloom/image-digest": built["manifest_digest"]}
+        reference = f"local/{image}:{package_version(project, image)}-s{source}"
+        return Pin(reference, {"source-sha256": source})
+    if image not in pins:
+        raise NewsError(f"image {image} has not been built: run make build first.", code="missing")
+    return pins[image]
+
+
+def built_pins(project: Path, registry: str) -> dict[str, Pin]:
+    """The pins of every image that was built, as `imagelock pins` prints them."""
+    command = [str(Path(sys.executable).parent / "imagelock"), "--root", str(project), "pins"]
+    result = subprocess.run(
+        [*command, "--registry", registry], check=False, stdout=subprocess.PIPE, text=True
+    )
+    if result.returncode != 0:
+        raise NewsError(f"imagelock pins ended with {result.returncode}, see its message above.")
+    return {name: Pin(**entry) for name, entry in json.loads(result.stdout).items()}
 
 
 def source_sha256(project: Path, image: str) -> str:
@@ -106,10 +127,9 @@ def source_files(project: Path, image: str) -> Iterator[Path]:
 
 
 def package_version(project: Path, image: str) -> str:
-    """The version of the package that gives an image its name."""
-    return str(
-        tomllib.loads((project / "packages" / image / "pyproject.toml").read_text())["project"]["version"]
-    )
+    """The version of the package whose commands an image offers."""
+    metadata = project / "packages" / SOURCES[image][-1] / "pyproject.toml"
+    return str(tomllib.loads(metadata.read_text())["project"]["version"])
 
 
 def load_yaml(path: Path) -> dict[str, dict[str, object]]:
