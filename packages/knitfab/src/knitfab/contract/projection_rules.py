@@ -140,6 +140,7 @@ class ProjectionRules:
         site.settle()
         assert site.runs(second) == []
         output = site.engine.get_data(run.outputs[0].knit_id)
+        assert site.read(output.knit_id) == {"part": "part\n"}
         assert output.transient == "failed"
         assert any(tag.key == KNIT_TIMESTAMP for tag in output.tags)
 

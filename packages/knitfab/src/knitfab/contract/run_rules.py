@@ -188,12 +188,18 @@ class RunRules:
         site.wait_run(first, "done")
         again = site.wait_run(second, "done")
         assert again.run_id != downstream.run_id
+        with pytest.raises(KnitError) as error:
+            site.engine.get_run(downstream.run_id)
+        assert error.value.code == "not_found"
 
     def test_retry_of_a_running_run_is_refused(self, site: Site) -> None:
         _, run = _start(site)
         with pytest.raises(KnitError) as error:
             site.engine.retry_run(run.run_id)
-        assert error.value.code == "conflict"
+        _refused(error, "the run may not be finished\nWait for the run to finish, or abort it")
+        with pytest.raises(KnitError) as error:
+            site.engine.delete_run(run.run_id)
+        _refused(error, "output of the run is in use\n caused by:the run is protected: ")
         site.engine.stop_run(run.run_id, fail=True)
 
     def test_retry_of_an_upload_is_refused(self, site: Site) -> None:
@@ -240,6 +246,27 @@ class RunRules:
                 call()
             assert error.value.code == code
 
+    def test_deleting_upstream_forgets_deleted_downstream(self, site: Site) -> None:
+        _, _, upstream, downstream = _chain(site)
+        with pytest.raises(KnitError) as error:
+            site.engine.delete_run(upstream.run_id)
+        assert error.value.code == "conflict"
+        site.engine.delete_run(downstream.run_id)
+        site.engine.delete_run(upstream.run_id)
+        assert site.engine.get_run(upstream.run_id).status == "invalidated"
+        with pytest.raises(KnitError) as error:
+            site.engine.get_run(downstream.run_id)
+        assert error.value.code == "not_found"
+
+    def test_retry_of_a_done_run(self, site: Site) -> None:
+        plan = site.engine.apply_plan(site.spec('cp "$1/a.txt" "$2/b.txt"'))
+        site.push(site.tag("in"), files={"a.txt": "again"})
+        run = site.wait_run(plan, "done")
+        site.engine.retry_run(run.run_id)
+        again = site.wait_run(plan, "done")
+        assert again.outputs[0].knit_id != run.outputs[0].knit_id
+        assert site.read(again.outputs[0].knit_id) == {"b.txt": "again"}
+
     def test_delete_of_an_upload(self, site: Site) -> None:
         data = site.push(site.tag("a"))
         site.engine.delete_run(data.upstream.run.run_id)
@@ -254,8 +281,8 @@ class RunRules:
         run = site.wait_run(plan, "failed")
         with pytest.raises(KnitError) as error:
             site.engine.delete_run(data.upstream.run.run_id)
-        cause = "the run is protected: depended on by downstream runs: runId = "
-        _refused(error, f"output of the run is in use\n caused by:{cause}")
+        cause = f"depended on by downstream runs: runId = {data.upstream.run.run_id}"
+        _refused(error, f"output of the run is in use\n caused by:the run is protected: {cause}")
         site.engine.delete_run(run.run_id)
         site.engine.delete_run(data.upstream.run.run_id)
 
@@ -265,7 +292,8 @@ class RunRules:
         waiting = site.wait_run(plan, "deactivated")
         with pytest.raises(KnitError) as error:
             site.engine.delete_run(waiting.run_id)
-        _refused(error, "output of the run is in use\n caused by:")
+        cause = f"possibly running: runId = {waiting.run_id}: data reading or writing is ongoing"
+        _refused(error, f"output of the run is in use\n caused by:the run is protected: {cause}")
         site.engine.stop_run(waiting.run_id, fail=True)
         site.wait_status(waiting.run_id, "failed")
         site.engine.delete_run(waiting.run_id)
