@@ -23,7 +23,12 @@ from mlflow.entities import (
 )
 from newscore.errors import NewsError
 
-from .difference import (
+from .faults import Steps
+from .keys import to_json
+from .ledger import Ledger
+from .redact import redact_text
+from .source import Source
+from .steps import (
     CreateRun,
     Finish,
     LogInputs,
@@ -32,14 +37,10 @@ from .difference import (
     MakeModel,
     Remove,
     SetTags,
+    SetView,
     Step,
     WriteArtifact,
 )
-from .faults import Steps
-from .keys import to_json
-from .ledger import Ledger
-from .redact import redact_text
-from .source import Source
 from .tracker import Tracker, talking_to
 from .wanted import NAME_TAG, PARENT_TAG, Edge
 
@@ -75,6 +76,7 @@ class Writer:
             MakeModel: self._make_model,
             Finish: self._finish,
             Remove: self._remove,
+            SetView: self._set_view,
         }
 
     def apply(self, step: Step) -> None:
@@ -170,6 +172,10 @@ class Writer:
 
     def _finish(self, step: Finish) -> None:
         self._client.set_terminated(self._ids[step.key], step.status, step.end_time)
+
+    def _set_view(self, step: SetView) -> None:
+        experiment = self._tracker.experiment(step.experiment)
+        self._client.set_experiment_tag(experiment, step.tag, step.value)
 
     def _remove(self, step: Remove) -> None:
         """The reason first: a deleted run takes no tags. The ledger knows a removal that was cut short."""

@@ -6,8 +6,20 @@ Pure: decides, writes nothing. apply.py carries the steps out, in this order, on
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from .steps import (
+    CreateRun,
+    Finish,
+    LogInputs,
+    LogMetrics,
+    LogParams,
+    MakeModel,
+    Remove,
+    SetTags,
+    SetView,
+    Step,
+    WriteArtifact,
+)
 from .wanted import (
     ARTIFACTS_TAG,
     CLOSING_TAGS,
@@ -18,9 +30,7 @@ from .wanted import (
     NOTE_TAG,
     PARENT_TAG,
     Artifact,
-    Edge,
     Mirrored,
-    Model,
     Point,
     Wanted,
 )
@@ -34,84 +44,6 @@ REMOVAL_TAGS = frozenset({DELETED_TAG, DELETED_REASON_TAG, SUPERSEDED_TAG, TWIN_
 """Our tags that say why a run was taken away; never removed, so that a restored run tells its story."""
 
 OWN_METRICS = ("train/", "validation/", "eval/", "judge/", "cost/", "table/", "vs_bar")
-
-
-@dataclass(frozen=True)
-class CreateRun:
-    """Make the run, with all its identity at once. `parent` is a key: its MLflow id is known by then."""
-
-    wanted: Wanted
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class LogParams:
-    """Params the run lacks."""
-
-    key: str
-    params: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class LogMetrics:
-    """Points the run lacks; a point that is there already is not stored twice."""
-
-    key: str
-    points: tuple[Point, ...]
-
-
-@dataclass(frozen=True)
-class LogInputs:
-    """Data set edges the run lacks."""
-
-    key: str
-    edges: tuple[Edge, ...]
-
-
-@dataclass(frozen=True)
-class WriteArtifact:
-    """A file that is absent or differs."""
-
-    key: str
-    run_id: str
-    artifact: Artifact
-
-
-@dataclass(frozen=True)
-class SetTags:
-    """Tags to set, and tags of ours to remove."""
-
-    key: str
-    tags: Mapping[str, str]
-    removed: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class MakeModel:
-    """The LoggedModel of a run, made or completed."""
-
-    key: str
-    model: Model
-
-
-@dataclass(frozen=True)
-class Finish:
-    """The run's final state; last, so that a finished run in MLflow is a complete mirror."""
-
-    key: str
-    status: str
-    end_time: int | None
-
-
-@dataclass(frozen=True)
-class Remove:
-    """Soft-delete one MLflow run; the tags say why and are set first (a deleted run takes none)."""
-
-    mlflow_id: str
-    tags: Mapping[str, str]
-
-
-Step = CreateRun | LogParams | LogMetrics | LogInputs | WriteArtifact | SetTags | MakeModel | Finish | Remove
 
 
 def find_steps(
@@ -306,3 +238,12 @@ def without_restored(
     """
     told = {have.mlflow_id for have in mirrored if REMOVAL_TAGS & set(have.tags)}
     return [removal for removal in removals if removal.mlflow_id not in told or removal.mlflow_id in begun]
+
+
+def find_view_steps(
+    views: Mapping[str, str], tags: Mapping[str, Mapping[str, str]], tag: str
+) -> list[SetView]:
+    """The saved views that differ; both by experiment name."""
+    return [
+        SetView(name, tag, value) for name, value in views.items() if tags.get(name, {}).get(tag) != value
+    ]

@@ -3,8 +3,6 @@
 Pure: same snapshot, same answer. Knows no MLflow client; the limits it keeps are in keys.py.
 """
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,31 +11,23 @@ from knitfab.records import Run, Tag
 from newscore.measurement import Measurement
 
 from .keys import (
-    PARAM_LIMIT,
     clean_key,
-    fit,
-    flatten,
     is_number,
-    join_tags,
-    name_slots,
     run_key,
-    sha256_text,
 )
 from .note import describe
-from .redact import redact, redact_text
+from .parts import artifacts_of, edges_of, model_of, params_of
 from .scores import (
-    DATASET,
     Span,
     curve_points,
-    drop_mountpoints,
     headline_points,
     metric_group,
     split_of,
     summary_points,
 )
-from .snapshot import MODEL, TERMINAL, UNSTARTED, Snapshot, lineage_graph
+from .snapshot import TERMINAL, UNSTARTED, Snapshot
 from .tags import Verdict, data_tags, finish_tags, identity_tags, plan_name, plan_tags, verdict_tags
-from .wanted import Artifact, Edge, Model, Point, Status, Wanted
+from .wanted import Point, Status, Wanted
 
 JUDGE_TABLE = Tag("type", "judge-table")
 TIMESTAMP = "knit#timestamp"
@@ -94,8 +84,8 @@ def _map_run(mapper: Mapper, run: Run) -> Wanted:
     metrics = summary_points(group, measurement, span) if measurement is not None else []
     verdicts = mapper.verdicts.get(run.run_id, ())
     metrics += copied + [point for verdict in verdicts for point in _verdict_points(verdict)]
-    params, long_values = _params(snapshot, run, measurement)
-    artifacts = _artifacts(snapshot, run, measurement, long_values)
+    params, long_values = params_of(snapshot, run, measurement)
+    artifacts = artifacts_of(snapshot, run, measurement, long_values)
     tags = {
         **identity_tags(snapshot, run),
         **plan_tags(run),
@@ -118,9 +108,9 @@ def _map_run(mapper: Mapper, run: Run) -> Wanted:
         params=params,
         metrics=tuple(metrics),
         curve=curve,
-        edges=_edges(snapshot, run),
+        edges=edges_of(snapshot, run),
         artifacts=artifacts,
-        model=_model(snapshot, run, measurement, name),
+        model=model_of(snapshot, run, measurement, name),
     )
 
 
@@ -181,26 +171,6 @@ def _name(snapshot: Snapshot, run: Run, measurement: Measurement | None) -> str:
     return f"{own} · {_name(snapshot, parent, snapshot.measurement_of(parent))}" if parent else own
 
 
-def _params(
-    snapshot: Snapshot, run: Run, measurement: Measurement | None
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Hyper-parameters, and the values too long for MLflow by key.
-
-    A fine-tune's settings keep their names; those of other kinds are prefixed with the kind, or the
-    columns of the comparison would mix them.
-    """
-    if measurement is None:
-        return {}, {}
-    prefix = "" if measurement.kind in {"train", "judge-table"} else f"{measurement.kind}."
-    names = _names_of_inputs(snapshot, run)
-    flat = {
-        clean_key(prefix + key): redact(key, names.get(value, value))
-        for key, value in drop_mountpoints(flatten(measurement.settings), run).items()
-    }
-    long_values = {key: value for key, value in flat.items() if len(value) > PARAM_LIMIT}
-    return {key: fit(value, PARAM_LIMIT) for key, value in flat.items()}, long_values
-
-
 def _verdict_points(verdict: Verdict) -> list[Point]:
     """The distance to the bar as metrics."""
     return [
@@ -208,49 +178,6 @@ def _verdict_points(verdict: Verdict) -> list[Point]:
         for key, value in sorted(verdict.metrics.items())
         if is_number(value)
     ]
-
-
-def _names_of_inputs(snapshot: Snapshot, run: Run) -> dict[str, str]:
-    """knitId → tag `name` of the inputs: an engine without containers shows a job the knitId as folder."""
-    named = {entry.knit_id: {tag.key: tag.value for tag in snapshot.tags_of(entry)} for entry in run.inputs}
-    return {knit_id: tags["name"] for knit_id, tags in named.items() if "name" in tags}
-
-
-def _edges(snapshot: Snapshot, run: Run) -> tuple[Edge, ...]:
-    """The Run's inputs as data sets, those that are data sets first: the UI shows the first by name."""
-    slots = name_slots([entry.path for entry in run.inputs])
-    return tuple(
-        Edge(slots[entry.path], entry.knit_id, entry.path, join_tags(snapshot.tags_of(entry)))
-        for entry in sorted(
-            run.inputs, key=lambda entry: (DATASET not in snapshot.tags_of(entry), entry.path)
-        )
-        if entry.knit_id
-    )
-
-
-def _artifacts(
-    snapshot: Snapshot, run: Run, measurement: Measurement | None, long_values: Mapping[str, str]
-) -> tuple[Artifact, ...]:
-    """The whole upstream graph, what was measured, values too long for MLflow, and the log."""
-    texts = {"knitfab/lineage.json": lineage_graph(snapshot, run)}
-    if measurement is not None:
-        texts["knitfab/measurement.json"] = {
-            key: value for key, value in vars(measurement).items() if key != "curve"
-        }
-    if long_values:
-        texts["knitfab/long-values.json"] = dict(long_values)
-    artifacts = []
-    for path, value in sorted(texts.items()):
-        text = redact_text(_pretty(value))
-        artifacts.append(Artifact(path, f"sha256:{sha256_text(text)}", text))
-    if run.log is not None and run.status in TERMINAL:
-        artifacts.append(Artifact("knitfab/log.txt", f"knitId:{run.log.knit_id}", None))
-    return tuple(artifacts)
-
-
-def _pretty(value: object) -> str:
-    """JSON for people: indented, sorted, ends in a newline."""
-    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _facts(run: Run, measurement: Measurement | None) -> list[tuple[str, str]]:
@@ -271,31 +198,7 @@ def _lead(snapshot: Snapshot, run: Run, name: str, verdicts: Sequence[Verdict]) 
     """The first sentence: what this is, and for a fine-tune how it compares."""
     parent = snapshot.fine_tune_of(run)
     if verdicts:
-        return f"**{name}** " + " ".join(verdict.sentence for verdict in verdicts)
+        return f"**{' '.join(verdict.sentence for verdict in verdicts)}**"
     if parent is not None:
         return f"**{name}**: an evaluation of the model that Run `{parent.run_id}` trained."
     return f"**{name}**"
-
-
-def _model(snapshot: Snapshot, run: Run, measurement: Measurement | None, name: str) -> Model | None:
-    """The model output of a finished fine-tune as a LoggedModel (the first, where there are several)."""
-    outputs = snapshot.outputs_tagged(run, MODEL)
-    if run.status != "done" or not outputs:
-        return None
-    output = outputs[0]
-    params = _params(snapshot, run, measurement)[0]
-    return Model(
-        knit_id=output.knit_id,
-        name=re.sub(r"[/:.%\"']", "-", name)[:200],
-        kind=params.get("head", "model"),
-        tags={
-            "kf.knit_id": output.knit_id,
-            "kf.run_id": run.run_id,
-            "kf.source": snapshot.source,
-            **{
-                clean_key(f"kf.tag/{key}"): redact(key, value)
-                for key, value in join_tags(snapshot.tags_of(output)).items()
-            },
-        },
-        params=params,
-    )

@@ -13,11 +13,10 @@ from newscore.errors import NewsError
 from .address import refresh_statistics
 from .apply import Writer
 from .difference import (
-    CreateRun,
-    Remove,
     find_conflicts,
     find_removals,
     find_steps,
+    find_view_steps,
     keep_one_of_each,
     without_restored,
 )
@@ -28,8 +27,10 @@ from .reading import Progress, read_snapshot
 from .settings import Options
 from .snapshot import Snapshot
 from .source import Source
+from .steps import CreateRun, Remove
 from .tracker import Tracker
 from .verdicts import find_verdicts
+from .views import VIEW_TAG, wanted_views
 from .wanted import Mirrored, Wanted
 
 
@@ -72,6 +73,7 @@ def sync_once(
     removals = [*twins, *find_removals(wanted, list(kept.values()), gone, now)]
     removals = without_restored(removals, mirrored, ledger.begun_removals())
     plan = find_steps(wanted, kept, removals)
+    plan += find_view_steps(wanted_views(wanted), tracker.experiment_tags(), VIEW_TAG)
     writer = Writer(tracker, ledger, source, _settle(ledger, kept), steps)
     for index, step in enumerate(plan):
         tell("writing to MLflow", index, len(plan))

@@ -104,12 +104,20 @@ class Tracker:
             )
         return str(found.experiment_id)
 
+    def experiment_tags(self) -> dict[str, dict[str, str]]:
+        """Tags of every experiment by its name."""
+        with talking_to(self.uri):
+            return {found.name: dict(found.tags) for found in self._list_experiments()}
+
     def all_experiments(self) -> list[str]:
         """Ids of all experiments, deleted ones included."""
         with talking_to(self.uri):
             return self._all_experiments()
 
     def _all_experiments(self) -> list[str]:
+        return [str(experiment.experiment_id) for experiment in self._list_experiments()]
+
+    def _list_experiments(self) -> list[Experiment]:
         found: list[Experiment] = []
         token: str | None = None
         while True:
@@ -117,7 +125,7 @@ class Tracker:
             found += page
             token = page.token
             if not token:
-                return [experiment.experiment_id for experiment in found]
+                return found
 
     def _ready_models(self, experiments: Sequence[str], source: str) -> Mapping[str, frozenset[str]]:
         """MLflow run id → knitIds of its complete models."""

@@ -8,7 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .difference import (
+from .difference import find_conflicts, find_steps, keep_one_of_each
+from .keys import sha256_text
+from .ledger import open_ledger
+from .mapping import wanted_runs
+from .reading import Progress, read_snapshot
+from .settings import Options
+from .source import Source
+from .steps import (
     CreateRun,
     Finish,
     LogInputs,
@@ -18,16 +25,7 @@ from .difference import (
     SetTags,
     Step,
     WriteArtifact,
-    find_conflicts,
-    find_steps,
-    keep_one_of_each,
 )
-from .keys import sha256_text
-from .ledger import open_ledger
-from .mapping import wanted_runs
-from .reading import Progress, read_snapshot
-from .settings import Options
-from .source import Source
 from .tracker import Tracker, talking_to
 from .verdicts import find_verdicts
 from .wanted import Mirrored, Point, Wanted

@@ -1,0 +1,56 @@
+"""The saved view of an experiment: opens MLflow's run table with the columns that compare fine-tunes.
+
+MLflow's UI keeps a named view as an experiment tag with JSON in it (read in the UI of MLflow 3.17; an
+older or newer UI that does not know the form ignores the tag). Pure.
+"""
+
+import json
+from collections.abc import Iterable
+
+from .wanted import Wanted
+
+VIEW_KEY = "fine-tunes"
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
+VIEW_NAME = "Fine-tunes compared"
+
+SHOWN_SCORES = ("/accuracy", "/macro_f1", "/delta_accuracy", "/score")
+SHOWN_GROUPS = ("eval/", "vs_bar", "judge/")
+SHOWN_COST = "cost/wall_seconds"
+SHOWN_PARAMS = ("head", "base_model", "learning_rate")
+
+
+def wanted_views(wanted: Iterable[Wanted]) -> dict[str, str]:
+    """Experiment name → value of VIEW_TAG, for experiments with fine-tunes in them."""
+    rows: dict[str, list[Wanted]] = {}
+    for want in wanted:
+        if want.model is not None:
+            rows.setdefault(want.experiment, []).append(want)
+    return {experiment: _view_of(found) for experiment, found in sorted(rows.items())}
+
+
+def _view_of(rows: list[Wanted]) -> str:
+    """The view as the UI reads it; its times are those of the runs, so that a replay is equal."""
+    keys = {point.key for row in rows for point in row.metrics}
+    shown = [
+        key
+        for group in SHOWN_GROUPS
+        for key in sorted(keys)
+        if key.startswith(group) and key.endswith(SHOWN_SCORES)
+    ]
+    shown += [SHOWN_COST] if SHOWN_COST in keys else []
+    params = [name for name in SHOWN_PARAMS if any(name in row.params for row in rows)]
+    state: dict[str, object] = {
+        "selectedColumns": [
+            *(f"metrics.`{key}`" for key in shown),
+            *(f"params.`{name}`" for name in params),
+        ]
+    }
+    if shown:
+        state |= {"orderByKey": f"metrics.`{shown[0]}`", "orderByAsc": False}
+    view = {
+        "name": VIEW_NAME,
+        "createdAt": min(row.start_time for row in rows),
+        "updatedAt": max(row.start_time for row in rows),
+        "state": json.dumps(state),
+    }
+    return json.dumps(view, ensure_ascii=False)
