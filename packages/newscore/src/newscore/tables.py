@@ -19,9 +19,7 @@ def summarise(dataset: DataSet) -> list[str]:
     groups = find_duplicates(dataset)
     surplus = sum(len(group) - 1 for group in groups)
     quarrels = sum(len({article.label for article in group}) > 1 for group in groups)
-    lines.append(
-        f"duplicates: {surplus} articles repeat the text of an earlier one ({quarrels} texts have two labels)"
-    )
+    lines.append(f"duplicates: {surplus} articles repeat an earlier text ({quarrels} texts have two labels)")
     return lines + list_groups(groups)
 
 
