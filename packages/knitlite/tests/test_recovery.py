@@ -202,23 +202,27 @@ def kill_at_random(tmp_path: Path, source: Path, kills: int) -> None:
         survived = False
         while not survived:
             with started(root, NoFaults()) as server:
-                if kills and dice.random() < 0.9:
-                    kills -= 1
-                    kill_soon(server, root, dice)
+                strike = kill_soon(server, root, dice)
+                if not kills:
+                    strike.cancel()
                 survived = survive(server, source)
+                strike.cancel()
+                strike.join()
+                kills -= not survived
         done += 1
         (tmp_path / str(done)).mkdir()
         check_end(root, tmp_path / str(done))
 
 
-def kill_soon(server: Server, root: Path, dice: random.Random) -> None:
-    delay, with_job = dice.uniform(0.0, 0.15), dice.random() < 0.3
+def kill_soon(server: Server, root: Path, dice: random.Random) -> threading.Timer:
+    with_job = dice.random() < 0.3
 
     def strike() -> None:
-        time.sleep(delay)
         server.process.kill()
         for pid in marked_processes(root) if with_job else ():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
 
-    threading.Thread(target=strike, daemon=True).start()
+    timer = threading.Timer(dice.uniform(0.0, 0.2), strike)
+    timer.start()
+    return timer
