@@ -143,6 +143,20 @@ def llama_path(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="session")
+def gpt2_path(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A causal model of the other common build, with a short context."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=4, n_positions=512, initializer_range=0.5
+    )
+    untyped: Any = GPT2LMHeadModel
+    return _save(untyped(config), tokenizer, tmp_path_factory.mktemp("gpt2"))
+
+
+@pytest.fixture(scope="session")
 def bert_path(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An encoder with random weights."""
     import torch

@@ -43,7 +43,7 @@ def test_without_groups_only_identity_is_calibrated_and_the_sentence_says_so() -
 
 def test_unscored_cells_count_as_nothing() -> None:
     labels = LabelSet((Label("a", group="g"), Label("b", group="g"), Label("c")))
-    scores = [[1.0, None, 0.0], [0.5, None, 0.0], [0.0, 0.0, 1.0]]
+    scores: list[list[float | None]] = [[1.0, None, 0.0], [0.5, None, 0.0], [0.0, 0.0, 1.0]]
     found = calibrate(labels, scores)
     assert found.cells == 7
     assert found.identical == 1.0

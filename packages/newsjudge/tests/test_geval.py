@@ -1,13 +1,15 @@
 import json
+import math
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from newscore.labels import LabelSet
 from newsjudge.geval import GEvalJudge
-from newsjudge.judge import Case, Question, Verdict
+from newsjudge.judge import Answer, Case, Question, Verdict
 from newsjudge.providers.fake import FakeModel, FakeScript
 
 
@@ -40,6 +42,19 @@ def test_an_unreadable_answer_is_unscored_and_kept(labels: LabelSet, answer: str
     assert verdict.score is None
     assert not verdict.transient
     assert "no level" in verdict.error
+
+
+@pytest.mark.parametrize("probabilities", [(0.0, 0.0, 0.0), (math.nan, 0.1, 0.1)])
+def test_levels_without_probability_are_unscored(labels: LabelSet, probabilities: tuple[float, ...]) -> None:
+    class Empty(FakeModel):
+        def answer(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
+            yield from ((i, Answer('{"score": 0}', probabilities)) for i, _ in enumerate(questions))
+
+    judge = GEvalJudge(Empty(FakeScript()))
+    case = Case(labels.labels[0], labels.labels[0])
+    ((_, verdict),) = judge.judge([Question(case, judge.prompt(case))])
+    assert verdict.score is None
+    assert "none of the levels" in verdict.error
 
 
 def test_a_failed_call_is_unscored_and_may_be_asked_again(labels: LabelSet) -> None:

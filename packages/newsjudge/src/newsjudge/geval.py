@@ -135,6 +135,8 @@ class GEvalJudge:
         read = read_level(answer.text)
         if read is None:
             return replace(asked, error=f"the answer states no level 0, 1 or 2: {answer.text[:200]!r}")
+        if answer.probabilities is not None and not 0 < sum(answer.probabilities) < math.inf:
+            return replace(asked, error="the model gives none of the levels a probability")
         level, reason = read
         clean = Answer(json.dumps({"score": level, "reason": reason}), answer.probabilities)
         score = self._measure(case, clean)

@@ -43,12 +43,14 @@ def naive(path: Path, tokenizer: Any, prompt: str) -> list[float]:
     return [float(p) for p in torch.softmax(logits, -1)[digits]]
 
 
+@pytest.mark.parametrize("build", ["llama_path", "gpt2_path"])
 def test_cached_and_batched_probabilities_are_those_of_whole_prompts(
-    llama_path: Path, tokenizer: Any
+    build: str, tokenizer: Any, request: pytest.FixtureRequest
 ) -> None:
     questions = make_questions()
-    for answer, question in zip(answers_of(LocalModel(str(llama_path)), questions), questions, strict=True):
-        expected = naive(llama_path, tokenizer, question.prompt)
+    path: Path = request.getfixturevalue(build)
+    for answer, question in zip(answers_of(LocalModel(str(path)), questions), questions, strict=True):
+        expected = naive(path, tokenizer, question.prompt)
         assert probabilities(answer) == pytest.approx(expected, rel=1e-3, abs=1e-7)
 
 
@@ -110,3 +112,9 @@ def test_cuda_where_there_is_none_is_refused() -> None:
     with pytest.raises(NewsError, match="--device cpu"):
         choose_device(torch, "cuda")
     assert choose_device(torch, "auto") == "cpu"
+
+
+def test_a_prompt_longer_than_the_context_is_one_sentence(gpt2_path: Path) -> None:
+    case = make_questions()[0].case
+    with pytest.raises(NewsError, match="reads at most 512 tokens"):
+        dict(LocalModel(str(gpt2_path)).answer([Question(case, "word " * 600)]))

@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,9 +41,12 @@ def run(settings: EvaluateSettings) -> None:
     with (
         staged_folder(settings.save_to) as out,
         tempfile.TemporaryDirectory(prefix="newsjudge-") as scratch,
+        ExitStack() as stack,
     ):
+        # A judge that cannot be opened is told before the minutes that predicting takes.
+        find_table = prepare_judge(settings, dataset, stack)
         predictions = predict(settings, dataset, Path(scratch))
-        table, cells = judge_table(settings, dataset)
+        table, cells = find_table()
         judged = judge_predictions(predictions, table, threshold=settings.threshold, seed=settings.seed)
         for name in ("table", "report", "metrics"):
             (out / name).mkdir()
@@ -115,11 +119,18 @@ def find_command(name: str) -> str:
     return found
 
 
-def judge_table(settings: EvaluateSettings, dataset: DataSet) -> tuple[JudgeTable, list[Cell]]:
-    """The table given, or one made now by the judge of the settings."""
+def prepare_judge(
+    settings: EvaluateSettings, dataset: DataSet, stack: ExitStack
+) -> Callable[[], tuple[JudgeTable, list[Cell]]]:
+    """What gives the table later: the one given, or the opened judge, closed with `stack`."""
     if settings.table is not None:
-        return read_table(settings.table), []
+        given = read_table(settings.table)
+        return lambda: (given, [])
     judge = open_judge(settings, dataset.labels, model_path=settings.judge_model, device=settings.device)
-    with closing(judge):
+    stack.callback(judge.close)
+
+    def ask() -> tuple[JudgeTable, list[Cell]]:
         table, cells, _ = make_table(settings, judge, dataset.labels)
-    return table, cells
+        return table, cells
+
+    return ask

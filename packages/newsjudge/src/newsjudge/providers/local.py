@@ -43,6 +43,7 @@ class LocalModel:
         if not questions:
             return
         prompts = [self._tokens(question.prompt) for question in questions]
+        self._check_length(max(len(tokens) for tokens, _ in prompts))
         with self._torch.inference_mode():
             shared = _common_length([tokens for tokens, _ in prompts])
             cache = self._extend(None, prompts[0][0][:shared])
@@ -60,6 +61,15 @@ class LocalModel:
         whole = [self._encode(begun + str(level)) for level in LEVELS]
         split = next(i for i, tokens in enumerate(zip(*whole, strict=False)) if len(set(tokens)) > 1)
         return whole[0][:split], [tokens[split] for tokens in whole]
+
+    def _check_length(self, longest: int) -> None:
+        limit = getattr(self._model.config, "max_position_embeddings", None)
+        if limit is not None and longest > limit:
+            raise NewsError(
+                f"judge model {self._identity.model} reads at most {limit} tokens, but a prompt has "
+                f"{longest}; use a model with a longer context or --no-describe-labels",
+                code="invalid",
+            )
 
     def _begin(self, prompt: str) -> str:
         if not self._tokenizer.chat_template:
@@ -109,7 +119,7 @@ class LocalModel:
         )
         answers = []
         for row, (tokens, levels) in enumerate(batch):
-            logits = output.logits[row, kept.index(len(rests[row]) - 1)].float()
+            logits = output.logits[row, kept.index(len(rests[row]) - 1)].double()
             chances = self._torch.softmax(logits, dim=-1)[levels].tolist()
             answers.append(_answer(chances, len(tokens)))
         return answers
