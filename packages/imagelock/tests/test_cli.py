@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from imagelock.cli import make_parser, run
-from imagelock.samples import TinyTree
+from imagelock.lockfile import format_lock
+from imagelock.samples import TinyTree, make_wheel
 
 CODE = "import sys; from imagelock.cli import main; sys.exit(main())"
 
@@ -53,6 +58,34 @@ def test_a_full_disk_is_one_sentence(tree: TinyTree) -> None:
     done = call(tree, "pins", "--registry", "localhost:1", "--save-to", str(full))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_build_at_once_and_leaves_nothing(
+    tree: TinyTree, number: signal.Signals, code: int
+) -> None:
+    """Two layers of 400 MB each keep two workers busy for seconds; the signal comes before."""
+    for name in ("one", "two"):
+        tree.wheels.append(make_wheel(tree.folder, name, "1.0", {f"{name}.bin": bytes(400 << 20)}))
+    lock = tree.lock()
+    rows = tuple(replace(row, layer=row.name) for row in lock.wheels)
+    tree.image_toml.with_name("image.lock").write_text(format_lock(replace(lock, wheels=rows)))
+    layers = tree.project.cache / "layers"
+    command = [sys.executable, "-c", CODE, *words(tree), "build", "--offline"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True) as child:
+        while not list(layers.glob(".imagelock-*/blob")) and child.poll() is None:
+            time.sleep(0.01)
+        begun = time.monotonic()
+        if number == signal.SIGINT:
+            os.killpg(child.pid, number)  # as a terminal does
+        else:
+            child.send_signal(number)
+        _, said = child.communicate(timeout=30)
+    assert child.returncode == code
+    assert said == b""
+    assert time.monotonic() - begun < 5
+    assert not list(layers.glob(".imagelock-*"))
+    assert not list(tree.project.builds.iterdir())
 
 
 def test_a_current_lock_is_said_to_be_current(tree: TinyTree, capsys: pytest.CaptureFixture[str]) -> None:

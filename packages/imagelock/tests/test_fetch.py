@@ -56,7 +56,7 @@ def test_a_wheel_with_another_hash_is_refused(tree: TinyTree, mirror: Path, lock
 def test_a_wheel_that_is_gone_names_it(tree: TinyTree, mirror: Path, lock: Lock) -> None:
     with pytest.raises(ImageError, match=r"tinypkg|second"):
         fetch(lock, "3.11", tree.cache)
-    assert not list(tree.cache.folder.glob(".fetching-*"))
+    assert not list(tree.cache.folder.glob(".imagelock-*"))
 
 
 def test_a_truncated_file_is_refused(tree: TinyTree, tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ changes how long it takes and nothing else.
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from imagelock.canonical import canonical_json, readable_json, sha256_bytes
 from imagelock.config import Facts, descriptor, make_config, make_manifest
 from imagelock.declaration import Declaration
 from imagelock.entry import Entry, literal
+from imagelock.errors import terminate
 from imagelock.inputs import Inputs, locate
 from imagelock.layer import LayerResult, write_layer
 from imagelock.layercache import LayerCache
@@ -111,8 +113,15 @@ def run_jobs(jobs: Sequence[Job], cache: LayerCache, workers: int) -> Iterable[L
     count = min(workers, len(jobs))
     if count < 2:
         return [make_layer(job, cache) for job in jobs]
-    with ProcessPoolExecutor(count) as pool:
-        return list(pool.map(make_layer, jobs, [cache] * len(jobs)))
+    # A Pool and no executor: leaving its `with` ends workers at once when this process is told to.
+    with Pool(count, begin_worker) as pool:
+        return pool.starmap(make_layer, [(job, cache) for job in jobs], chunksize=1)
+
+
+def begin_worker() -> None:
+    """Ctrl-C is the parent's affair; SIGTERM ends a worker through its `finally` blocks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, terminate)
 
 
 def make_layer(job: Job, cache: LayerCache) -> LayerResult:

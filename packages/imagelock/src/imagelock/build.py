@@ -17,11 +17,12 @@ from imagelock.errors import ImageError
 from imagelock.fetch import fetch
 from imagelock.inputs import InputCache, Inputs
 from imagelock.layercache import LayerCache, code_digest
-from imagelock.layout import Layout, staged
+from imagelock.layout import Layout
 from imagelock.lockfile import Lock, parse_lock
 from imagelock.provenance import make_provenance
 from imagelock.requirements import check_current
 from imagelock.sbom import make_sbom
+from imagelock.scratch import replacing
 from imagelock.source import Workspace, open_workspace
 
 NOTE = "build.json"
@@ -135,7 +136,7 @@ def build(project: Project, name: str, *, offline: bool = False) -> Outcome:
     if not offline:
         fetch(recipe.lock, recipe.declaration.python.version, project.inputs)
     workers = os.cpu_count() or 1
-    with staged(project.layout(name).path) as target:
+    with replacing(project.layout(name).path) as target:
         built = assemble(recipe, project.inputs, project.layers, target, workers)
         note = write_notes(target, recipe, built, key, commit)
     return Outcome(note, time.monotonic() - begun, built.reused, unchanged=False)
@@ -146,7 +147,7 @@ def build_given(
 ) -> dict[str, Any]:
     """Build from given files without caches or git (a Nix derivation, an audit)."""
     recipe, workspace = read_recipe(root, name)
-    with staged(target) as folder:
+    with replacing(target) as folder:
         built = assemble(recipe, inputs, scratch, folder, workers)
         return write_notes(folder, recipe, built, recipe_key(recipe), workspace.commit())
 

@@ -24,6 +24,15 @@ class ImageError(Exception):
         super().__init__(sentence)
         self.code = code
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep the code on the way out of a worker process."""
+        return rebuild_error, (str(self), self.code)
+
+
+def rebuild_error(sentence: str, code: str) -> ImageError:
+    """What unpickling calls."""
+    return ImageError(sentence, code=code)
+
 
 def terminate(signum: int, _frame: FrameType | None) -> None:
     """Turn SIGTERM into SystemExit(143) so that `finally` blocks clean up."""

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TextIO
 
 from imagelock.aptsource import AptSource
@@ -19,6 +18,7 @@ from imagelock.errors import ImageError
 from imagelock.inputs import InputCache, Locked, describe_input
 from imagelock.lockfile import Lock, LockedBlob, LockedDeb, LockedWheel
 from imagelock.pipsource import PipSource
+from imagelock.scratch import scratch_folder
 
 BIG = 20 << 20  # a wheel of this size is fetched alone, so that little is lost when it breaks off
 BATCH = 10
@@ -60,9 +60,7 @@ def fetch(lock: Lock, python_version: str, cache: InputCache, said: TextIO = sys
         )
     if not missing.debs and not missing.wheels:
         return 0
-    cache.folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=cache.folder, prefix=".fetching-") as name:
-        scratch = Path(name)
+    with scratch_folder(cache.folder) as scratch:
         if missing.debs:
             fetch_debs(missing.debs, lock.platform, cache, scratch)
         if missing.wheels:

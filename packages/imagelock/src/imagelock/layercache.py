@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 from imagelock.canonical import canonical_json, sha256_bytes
 from imagelock.errors import ImageError
 from imagelock.layer import LayerResult
+from imagelock.scratch import scratch_folder
 
 
 @cache
@@ -54,12 +54,8 @@ class LayerCache:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """A folder to make one layer in, on the cache's own file system; removed at the end."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = Path(mkdtemp(prefix=".making-", dir=self.folder))
-        try:
+        with scratch_folder(self.folder) as path:
             yield path
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
 
     def store(self, key: str, made: LayerResult, scratch: Path) -> LayerResult:
         """Move a layer made in `scratch` to its place; another builder's equal layer may win."""

@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 from imagelock.canonical import canonical_json, sha256_bytes, sha256_file
@@ -98,22 +95,3 @@ def verify_layout(layout: Layout) -> None:
     for blob in sorted((layout.path / "blobs" / "sha256").iterdir()):
         if sha256_file(blob) != blob.name:
             raise ImageError(f"{blob} does not have the digest it is named by", code="corrupt")
-
-
-@contextmanager
-def staged(path: Path) -> Iterator[Path]:
-    """A scratch folder beside `path` that replaces it at the end; nothing is left on an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
-        yield scratch
-        scratch.chmod(0o755)
-        if path.exists():
-            old = Path(mkdtemp(prefix=f".{path.name}-old-", dir=path.parent))
-            path.rename(old / "gone")
-            scratch.rename(path)
-            shutil.rmtree(old)
-        else:
-            scratch.rename(path)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
