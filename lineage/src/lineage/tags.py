@@ -103,10 +103,10 @@ def data_tags(snapshot: Snapshot, run: Run, measurement: Measurement | None) -> 
         tags["kf.out/log"] = run.log.knit_id
     told = {tag for output in run.outputs for tag in snapshot.tags_of(output)}
     tags |= {clean_key(f"kf.tag/{key}"): value for key, value in join_tags(sorted(told)).items()}
-    if measurement is not None:
-        tags["kf.kind"] = measurement.kind
-        if "reliable" in measurement.summary:
-            tags["kf.reliable"] = "yes" if measurement.summary["reliable"] else "no"
+    if measurement is not None and "reliable" in measurement.summary:
+        tags["kf.reliable"] = "yes" if measurement.summary["reliable"] else "no"
+    guess = "train" if snapshot.makes_model(run) else "run"
+    tags["kf.kind"] = measurement.kind if measurement is not None else guess
     found = [snapshot.problems.get(output.knit_id) for output in run.outputs]
     problems = sorted(problem for problem in found if problem)
     return tags | ({"kf.problem": " ".join(problems)} if problems else {})

@@ -16,6 +16,8 @@ VIEW_NAME = "Fine-tunes compared"
 SHOWN_SCORES = ("/accuracy", "/macro_f1", "/delta_accuracy", "/score")
 SHOWN_GROUPS = ("eval/", "vs_bar", "judge/")
 SHOWN_COST = "cost/wall_seconds"
+PADDING, LETTER = 34, 7
+"""Width of a column in pixels: so much, and so much a letter of its name."""
 SHOWN_PARAMS = ("head", "base_model", "learning_rate")
 
 
@@ -39,11 +41,12 @@ def _view_of(rows: list[Wanted]) -> str:
     ]
     shown += [SHOWN_COST] if SHOWN_COST in keys else []
     params = [name for name in SHOWN_PARAMS if any(name in row.params for row in rows)]
+    columns = {f"metrics.`{key}`": key for key in shown} | {f"params.`{name}`": name for name in params}
     state: dict[str, object] = {
-        "selectedColumns": [
-            *(f"metrics.`{key}`" for key in shown),
-            *(f"params.`{name}`" for name in params),
-        ]
+        "selectedColumns": list(columns),
+        "columnOrder": list(columns),
+        "columnWidths": {column: PADDING + LETTER * len(key) for column, key in columns.items()},
+        "searchFilter": "tags.`kf.kind` = 'train'",
     }
     if shown:
         state |= {"orderByKey": f"metrics.`{shown[0]}`", "orderByAsc": False}
