@@ -140,3 +140,23 @@ def test_an_existing_result_is_never_written_over(
     assert main(argv) == 2
     assert "is not empty: remove it or choose another place." in capsys.readouterr().err
     assert read_dataset(tmp_path / "mine") == dataset
+
+
+@pytest.mark.parametrize(
+    ("form", "content", "said"),
+    [
+        ("csv", "text,label\none, two,a\nthree,b\n", "line 2 has more cells than the header has columns"),
+        ("jsonl", '{"text": "a", "label": "\\ud800"}\n', "line 1 has a text with half a character"),
+    ],
+)
+def test_a_source_that_would_lose_text_is_refused(
+    form: str, content: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "source"
+    source.write_text(content)
+    argv = ["import", form, "--source", str(source), "--split", "train", "--save-to", str(tmp_path / "out")]
+    assert main(argv) == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [source]
+    assert main([*argv[:4], "--split", " ", "--save-to", str(tmp_path / "out")]) == 2
+    assert "--split = ' ' is empty" in capsys.readouterr().err

@@ -63,9 +63,14 @@ def test_after_any_exception_nothing_is_left(existed: bool, error: BaseException
     path = tmp_path / "a" / "out"
     if existed:
         path.mkdir(parents=True)
-    with pytest.raises(type(error)), staged_folder(path) as folder:
-        (folder / "file").write_text("x")
-        raise error
+
+    def fail() -> None:
+        with staged_folder(path) as folder:
+            (folder / "file").write_text("x")
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
     assert list(path.iterdir()) == [] if existed else list(tmp_path.iterdir()) == []
 
 

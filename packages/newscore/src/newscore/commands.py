@@ -56,6 +56,11 @@ class Table:
     label_column: str = setting("label", help="column or key of the label")
     labels: Path | None = setting(None, help="label-set folder or file; the labels found if not given")
 
+    def __post_init__(self) -> None:
+        """Refuse a split without a name, for article ids begin with it."""
+        if not self.split.strip():
+            raise NewsError(f"--split = {self.split!r} is empty: give a name such as train.")
+
 
 @dataclass(frozen=True)
 class Labels:

@@ -35,7 +35,8 @@ def write_lines(path: Path, values: Iterable[object]) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object, naming the file where it is missing, unreadable or no object."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique_keys)
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text, object_pairs_hook=unique_keys)
     except FileNotFoundError as error:
         raise NewsError(f"{path} is missing: check the path.", code="missing") from error
     except (ValueError, RecursionError) as error:
@@ -44,6 +45,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise NewsError(
             f"{path} holds {type(value).__name__}, but a JSON object is expected.", code="corrupt"
         )
+    refuse_half_characters(text, value, str(path))
     return value
 
 
@@ -77,7 +79,20 @@ def read_line(line: str, place: str) -> dict[str, Any]:
         raise NewsError(f"{place} is no JSON ({error}): mend or replace it.", code="corrupt") from error
     if not isinstance(value, dict):
         raise NewsError(f"{place} is no JSON object: mend or replace it.", code="corrupt")
+    refuse_half_characters(line, value, place)
     return value
+
+
+def refuse_half_characters(text: str, value: object, place: str) -> None:
+    r"""Refuse lone surrogates: JSON can spell them ("\ud800"), but neither UTF-8 nor a hash can hold them."""
+    if "\\ud" not in text.lower():  # no escape for a surrogate: spares long files a second pass
+        return
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise NewsError(
+            f"{place} has a text with half a character (a lone surrogate): mend or replace it.", "corrupt"
+        ) from error
 
 
 def check_schema(record: Mapping[str, Any], known: int, path: Path) -> None:

@@ -1,7 +1,7 @@
 """Rows of text and label as a data set with stable ids. Knows no source and no label by name."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from newscore.article import Article, DataSet, check_articles, find_fault
@@ -39,10 +39,24 @@ def build_dataset(origin: Origin, rows: Iterable[Row], labels: LabelSet | None =
     found = list(rows)
     for row in found:
         check_row(row, labels)
-    labels = labels or LabelSet(tuple(map(Label, sorted({row.label for row in found}))))
+    labels = labels or collect_labels(found, origin.name)
     articles = (Article(article_id(origin.split, row), row.text, row.label) for row in found)
     checked = check_articles(articles, labels, origin.name)
     return DataSet(origin.name, origin.split, labels, checked, origin.source)
+
+
+def collect_labels(rows: Sequence[Row], name: str) -> LabelSet:
+    """The labels that occur, in alphabetical order."""
+    names = sorted({row.label for row in rows})
+    if len(names) == 1:
+        raise NewsError(
+            f"{name}: all {len(rows)} articles have the label {names[0]!r}, but a classifier needs "
+            "at least two: add articles of the others, or give the whole label set.",
+            code="corrupt",
+        )
+    if not names:
+        raise NewsError(f"{name} holds no article: there is nothing to learn or measure.", code="corrupt")
+    return LabelSet(tuple(map(Label, names)))
 
 
 def check_row(row: Row, labels: LabelSet | None) -> None:

@@ -44,7 +44,13 @@ def read_csv(table: Table) -> Iterator[Row]:
             reader = csv.DictReader(file, strict=True)
             check_columns(table, list(reader.fieldnames or []))
             for number, record in enumerate(reader):
-                yield make_row(table, number, record, f"{table.path} line {reader.line_num}")
+                place = f"{table.path} line {reader.line_num}"
+                if None in record:  # else the text would end at its first comma, unseen
+                    raise NewsError(
+                        f"{place} has more cells than the header has columns: quote those that hold commas.",
+                        code="corrupt",
+                    )
+                yield make_row(table, number, record, place)
     except (csv.Error, UnicodeDecodeError) as error:
         raise NewsError(
             f"{table.path} is no UTF-8 CSV ({error}): mend or export it again.", code="corrupt"
