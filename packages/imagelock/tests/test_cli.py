@@ -64,9 +64,9 @@ def test_a_full_disk_is_one_sentence(tree: TinyTree) -> None:
 def test_a_signal_ends_a_build_at_once_and_leaves_nothing(
     tree: TinyTree, number: signal.Signals, code: int
 ) -> None:
-    """Two layers of 400 MB each keep two workers busy for seconds; the signal comes before."""
+    """Two layers of 150 MB each keep two workers busy for seconds; the signal comes before."""
     for name in ("one", "two"):
-        tree.wheels.append(make_wheel(tree.folder, name, "1.0", {f"{name}.bin": bytes(400 << 20)}))
+        tree.wheels.append(make_wheel(tree.folder, name, "1.0", {f"{name}.bin": bytes(150 << 20)}))
     lock = tree.lock()
     rows = tuple(replace(row, layer=row.name) for row in lock.wheels)
     tree.image_toml.with_name("image.lock").write_text(format_lock(replace(lock, wheels=rows)))

@@ -7,7 +7,6 @@ changes how long it takes and nothing else.
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing import Pool
@@ -18,7 +17,7 @@ from imagelock.canonical import canonical_json, readable_json, sha256_bytes
 from imagelock.config import Facts, descriptor, make_config, make_manifest
 from imagelock.declaration import Declaration
 from imagelock.entry import Entry, literal
-from imagelock.errors import terminate
+from imagelock.errors import begin_worker
 from imagelock.inputs import Inputs, locate
 from imagelock.layer import LayerResult, write_layer
 from imagelock.layercache import LayerCache
@@ -116,12 +115,6 @@ def run_jobs(jobs: Sequence[Job], cache: LayerCache, workers: int) -> Iterable[L
     # A Pool and no executor: leaving its `with` ends workers at once when this process is told to.
     with Pool(count, begin_worker) as pool:
         return pool.starmap(make_layer, [(job, cache) for job in jobs], chunksize=1)
-
-
-def begin_worker() -> None:
-    """Ctrl-C is the parent's affair; SIGTERM ends a worker through its `finally` blocks."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, terminate)
 
 
 def make_layer(job: Job, cache: LayerCache) -> LayerResult:

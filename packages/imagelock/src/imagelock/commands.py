@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from imagelock.base import fetch_base, open_base
 from imagelock.build import Outcome, Project, build, build_given, read_lock_bytes
 from imagelock.declaration import Declaration, read_declaration
 from imagelock.errors import ImageError
@@ -16,6 +18,7 @@ from imagelock.fetch import fetch
 from imagelock.inputs import read_given
 from imagelock.layercache import LayerCache
 from imagelock.lockfile import Lock, format_lock
+from imagelock.recorded import Recorded
 from imagelock.requirements import check_current
 
 Adder = Any  # argparse keeps the type of add_subparsers' result private
@@ -26,12 +29,26 @@ def add_lock(adder: Adder) -> None:
     parser = adder.add_parser("lock", help="resolve image.toml to image.lock")
     parser.add_argument("image", nargs="*", help="all images when none is named")
     parser.add_argument("--check", action="store_true", help="only say whether locks are current")
+    add_base_from(parser)
     parser.set_defaults(handler=run_lock)
     parser = adder.add_parser("fetch", help="fetch what the locks name into the cache")
     parser.add_argument("image", nargs="*", help="all images when none is named")
+    add_base_from(parser)
     parser.set_defaults(handler=run_fetch)
     parser = adder.add_parser("list", help="name the images of this tree")
     parser.set_defaults(handler=run_list)
+
+
+def add_base_from(parser: argparse.ArgumentParser) -> None:
+    """Where an OCI base lies, for images that declare one."""
+    parser.add_argument("--base-from", help="a folder with an OCI layout, or host[:port]/repository")
+
+
+def base_place(options: argparse.Namespace) -> Recorded | None:
+    """The base's place, opened."""
+    if not options.base_from:
+        return None
+    return open_base(options.base_from, os.environ.get("IMAGELOCK_REGISTRY_USER", ""))
 
 
 def add_build(adder: Adder) -> None:
@@ -70,21 +87,21 @@ def run_lock(project: Project, options: argparse.Namespace) -> int:
             print(f"{name}: current")
             continue
         old = read_lock_bytes(path)[0] if path.exists() else None
-        new = resolve(project, declaration, old)
+        new = resolve(project, declaration, old, base_place(options))
         write_lock(path, new)
         print(f"{name}: {len(new.debs)} Debian packages, {len(new.wheels)} wheels, "
               f"{'unchanged' if new == old else new.created}")  # fmt: skip
     return 0
 
 
-def resolve(project: Project, declaration: Declaration, old: Lock | None) -> Lock:
+def resolve(project: Project, declaration: Declaration, old: Lock | None, base: Recorded | None) -> Lock:
     """Make a lock. Imported here, since only locking needs a library: builds run without it."""
     try:
         from imagelock.resolve import Resolver
     except ModuleNotFoundError as error:
         raise ImageError(f"`imagelock lock` needs the library {error.name}: install it",
                          code="missing") from None  # fmt: skip
-    return Resolver(project.root, project.inputs).resolve(declaration, old)
+    return Resolver(project.root, project.inputs, base_from=base).resolve(declaration, old)
 
 
 def write_lock(path: Path, lock: Lock) -> None:
@@ -99,6 +116,8 @@ def run_fetch(project: Project, options: argparse.Namespace) -> int:
     for name in chosen(project, options.image):
         declaration = read_declaration(project.image_folder(name) / "image.toml")
         lock, _ = read_lock_bytes(project.lock_path(name))
+        if place := base_place(options):
+            fetch_base(lock.base, place, project.inputs)
         size = fetch(lock, declaration.python.version, project.inputs)
         print(f"{name}: {size / 1e6:.1f} MB fetched")
     return 0

@@ -8,13 +8,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from multiprocessing import Pool
 from pathlib import Path
 from typing import TextIO
 
 from imagelock.aptsource import AptSource
-from imagelock.errors import ImageError
+from imagelock.errors import ImageError, begin_worker
 from imagelock.inputs import InputCache, Locked, describe_input
 from imagelock.lockfile import Lock, LockedBlob, LockedDeb, LockedWheel
 from imagelock.pipsource import PipSource
@@ -54,8 +54,8 @@ def fetch(lock: Lock, python_version: str, cache: InputCache, said: TextIO = sys
     missing = find_missing(lock, cache)
     if missing.base:
         raise ImageError(
-            f"{describe_input(missing.base[0])} is not in the cache: run `imagelock base` with a "
-            "layout or a registry that has it",
+            f"{describe_input(missing.base[0])} is not in the cache: give `imagelock fetch` a "
+            "--base-from layout or registry that has it",
             code="missing",
         )
     if not missing.debs and not missing.wheels:
@@ -89,21 +89,20 @@ def fetch_wheels(missing: Missing, source: PipSource, cache: InputCache, scratch
     """Fetch wheels in batches, several pips at a time, and report how it goes."""
     total = sum(row.size for row in missing.wheels)
     progress = Progress(total, scratch, said)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        waiting: set[Future[None]] = {
-            pool.submit(fetch_batch, batch, source, cache, scratch / f"pip-{number}")
-            for number, batch in enumerate(make_batches(missing.wheels))
-        }
-        try:
-            while waiting:
-                done, waiting = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-                arrived = total - sum(row.size for row in missing.wheels if cache.find(row) is None)
-                progress.show(arrived)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-            progress.end()
+    batches = list(make_batches(missing.wheels))
+    with Pool(min(AT_ONCE, len(batches)), begin_worker) as pool:
+        waiting = [
+            pool.apply_async(fetch_batch, (batch, source, cache, scratch / f"pip-{number}"))
+            for number, batch in enumerate(batches)
+        ]
+        while waiting:
+            waiting[0].wait(1.0)
+            for done in [item for item in waiting if item.ready()]:
+                done.get()
+                waiting.remove(done)
+            lacking = sum(row.size for row in missing.wheels if cache.find(row) is None)
+            progress.show(total - lacking)
+    progress.end()
 
 
 def make_batches(rows: Iterable[LockedWheel]) -> Iterator[list[LockedWheel]]:

@@ -11,12 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from imagelock.aptsource import AptSource
+from imagelock.base import fetch_base, lock_base
 from imagelock.closure import check_closed, marker_environment
 from imagelock.declaration import Declaration
+from imagelock.errors import ImageError
 from imagelock.fetch import fetch
 from imagelock.inputs import InputCache, locate
-from imagelock.lockfile import Lock, LockedDeb, LockedWheel
+from imagelock.lockfile import Lock, LockedBlob, LockedDeb, LockedWheel
 from imagelock.pipsource import PipSource
+from imagelock.recorded import Recorded
 from imagelock.requirements import full_python_version, read_constraints, root_requirements
 
 SOLO_BYTES = 50 << 20  # a wheel of this size gets a layer of its own, shared by images and locks
@@ -30,12 +33,13 @@ class Resolver:
     root: Path
     cache: InputCache
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    base_from: Recorded | None = None
 
     def resolve(self, declaration: Declaration, old: Lock | None) -> Lock:
         """Make a lock; the files end up in the cache, since sizes and hashes come from them."""
         debs = self.resolve_debs(declaration)
         wheels = self.resolve_wheels(declaration, debs)
-        base = old.base if old and old.resolved_from == declaration.resolving_hash() else ()
+        base = self.resolve_base(declaration, old)
         lock = Lock(
             declaration.name,
             declaration.platform,
@@ -50,6 +54,20 @@ class Resolver:
         if old and replace(old, created="") == lock:
             return old
         return replace(lock, created=self.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+    def resolve_base(self, declaration: Declaration, old: Lock | None) -> tuple[LockedBlob, ...]:
+        """The declared base's blobs, from where this machine was told it lies."""
+        if not declaration.base:
+            return ()
+        wanted = declaration.base.removeprefix("sha256:")
+        if self.base_from is None:
+            if old and any(row.sha256 == wanted for row in old.base):
+                return old.base
+            raise ImageError(f"the base {declaration.base} is not locked yet: give --base-from a folder"
+                             " with its OCI layout or host[:port]/repository", code="missing")  # fmt: skip
+        rows = lock_base(self.base_from, wanted)
+        fetch_base(rows, self.base_from, self.cache)
+        return rows
 
     def resolve_debs(self, declaration: Declaration) -> tuple[LockedDeb, ...]:
         """Ask apt."""
