@@ -11,6 +11,8 @@ from types import FrameType
 from knitfab.errors import KnitError
 
 from knitlite.checking import check_root
+from knitlite.runners import Runner
+from knitlite.runners.container import ContainerRunner, find_program
 from knitlite.runners.process import ProcessRunner
 from knitlite.serving import ServeSettings, Service
 
@@ -38,7 +40,10 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--root", type=Path, required=True, help="folder of all state")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
     serve.add_argument("--port", type=int, default=8030, help="0 takes any free port")
-    serve.add_argument("--runner", choices=["process"], default="process", help="how Runs execute")
+    serve.add_argument(
+        "--runner", choices=["process", "container"], default="process", help="how Runs execute"
+    )
+    serve.add_argument("--container-program", help="docker or podman; default: the one that answers")
     serve.add_argument("--cpus", type=float, help="what Runs may declare together")
     serve.add_argument("--token-file", type=Path, help="file (mode 0600) with the bearer token")
     check = commands.add_parser("check", help="look for damage in a folder that is not served")
@@ -54,9 +59,15 @@ def _serve(options: argparse.Namespace) -> int:
         port=options.port,
         cpus=options.cpus,
         token_file=options.token_file,
-        runner=ProcessRunner(),
+        runner=_runner(options),
     )
     return serve(settings)
+
+
+def _runner(options: argparse.Namespace) -> Runner:
+    if options.runner == "container":
+        return ContainerRunner(find_program(options.container_program))
+    return ProcessRunner()
 
 
 def serve(settings: ServeSettings) -> int:

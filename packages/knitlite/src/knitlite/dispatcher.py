@@ -18,7 +18,7 @@ from knitlite.core import Core
 from knitlite.executor import Execution
 from knitlite.finishing import complete
 from knitlite.plan_rows import get_plan
-from knitlite.quantities import cpus_of, memory_of
+from knitlite.quantities import cpus_of, gpus_of, memory_of
 from knitlite.run_rows import RunQuery, find_runs, restart_if_executing, waiting_runs
 from knitlite.runners import Runner
 from knitlite.scheduler import choose_next
@@ -118,7 +118,7 @@ class Dispatcher:
         return True
 
     def _need(self, resources: Mapping[str, str]) -> Capacity:
-        return self._capacity.capped(Capacity(cpus_of(resources), memory_of(resources)))
+        return self._capacity.capped(Capacity(cpus_of(resources), memory_of(resources), gpus_of(resources)))
 
     def _launch(self, run_id: str, need: Capacity) -> None:
         execution = Execution(self._core, self._runner, run_id)

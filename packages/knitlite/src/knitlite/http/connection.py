@@ -74,8 +74,15 @@ class Connection:
             self._refuse(error)
             return False
         response = self._handle(request)
+        self._take_empty_end()
         self._send_response(response, is_head=event.method == b"HEAD")
         return self._protocol.our_state is h11.DONE and self._protocol.their_state is h11.DONE
+
+    def _take_empty_end(self) -> None:
+        """A body that nobody asked for, because there is none, must not cost the connection."""
+        if self._protocol.their_state is h11.SEND_BODY:
+            with contextlib.suppress(h11.RemoteProtocolError):
+                self._protocol.next_event()
 
     def _read_head(self) -> object:
         deadline = time.monotonic() + self._limits.idle_seconds

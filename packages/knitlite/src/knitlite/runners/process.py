@@ -15,6 +15,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from knitlite.capacity import count_gpus
+from knitlite.quantities import gpus_of
 from knitlite.runners import ExitStatus, Job, Running
 
 MARK: Final = "KNITLITE_RUN_FOLDER"
@@ -46,10 +48,11 @@ class ProcessRunner:
         return "process"
 
     def refusal(self, job: Job) -> str | None:
-        """A job without a command can't run: there is no image to take one from."""
-        if job.entrypoint or job.args:
-            return None
-        return "the plan has no entrypoint and no args, and the process runner opens no image"
+        """There is no image to take a command from, and only so many graphics cards."""
+        if not (job.entrypoint or job.args):
+            return "the plan has no entrypoint and no args, and the process runner opens no image"
+        asked, found = gpus_of(job.resources), count_gpus()
+        return f"{asked} GPU asked for, this machine has {found}" if asked > found else None
 
     def start(self, job: Job) -> Running:
         """Link the inputs in, open the log and start the gate."""

@@ -1,0 +1,227 @@
+"""HTTP at the level of bytes: slow and broken clients, trailers, limits, many connections."""
+
+import gzip
+import hashlib
+import io
+import json
+import socket
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from knitlite import ServeSettings, Service
+from knitlite.http import Limits
+
+LIMITS = Limits(connections=4, idle_seconds=1.0, header_seconds=0.5, body_seconds=0.5)
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A server with little patience."""
+    root = tmp_path_factory.mktemp("hasty")
+    with Service(ServeSettings(root, port=0, limits=LIMITS)) as started:
+        yield started
+
+
+def dial(service: Service) -> socket.socket:
+    port = int(service.api_root.rpartition(":")[2].partition("/")[0])
+    connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def exchange(service: Service, request: bytes) -> bytes:
+    """All that comes back until the server closes."""
+    with dial(service) as connection:
+        connection.sendall(request)
+        return read_all(connection)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    received = b""
+    while piece := connection.recv(65536):
+        received += piece
+    return received
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+def head(line: str, *more: str) -> bytes:
+    return "\r\n".join([line, "Host: localhost", "Connection: close", *more, "", ""]).encode()
+
+
+def archive(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def chunked(content: bytes, *trailers: str) -> bytes:
+    body = b"%x\r\n%s\r\n0\r\n" % (len(content), content)
+    return body + "".join(f"{trailer}\r\n" for trailer in trailers).encode() + b"\r\n"
+
+
+UPLOAD = head("POST /api/data HTTP/1.1", "Transfer-Encoding: chunked")
+
+
+def test_undeclared_trailer_is_verified(hasty: Service) -> None:
+    content = archive({"a.txt": b"hello"})
+    right = hashlib.md5(content).hexdigest()
+    assert status_of(exchange(hasty, UPLOAD + chunked(content, f"X-Checksum-Md5: {right}"))) == 200
+    answer = exchange(hasty, UPLOAD + chunked(content, f"X-Checksum-Md5: {'0' * 32}"))
+    assert status_of(answer) == 400
+    assert b'{"message":"hash is not match."}' in answer
+
+
+def test_slow_headers_are_cut_off(hasty: Service) -> None:
+    with dial(hasty) as connection:
+        began = time.monotonic()
+        connection.sendall(b"GET /api/data HTTP/1.1\r\nHost: loc")
+        assert read_all(connection) == b""
+        assert time.monotonic() - began < 3
+
+
+def test_silence_is_cut_off(hasty: Service) -> None:
+    with dial(hasty) as connection:
+        assert connection.recv(100) == b""
+
+
+def test_slow_body_is_refused(hasty: Service) -> None:
+    """A byte now and then keeps no upload alive."""
+    with dial(hasty) as connection:
+        connection.sendall(UPLOAD)
+        began = time.monotonic()
+        answer = b""
+        connection.settimeout(0.2)
+        while not answer and time.monotonic() - began < 10:
+            try:
+                connection.sendall(b"1\r\n\x1f\r\n")
+                answer = connection.recv(65536)
+            except TimeoutError:
+                continue
+            except (BrokenPipeError, ConnectionResetError):
+                break
+        assert time.monotonic() - began < 8
+        assert not answer or status_of(answer) in (400, 408)
+
+
+def test_stalled_body_is_refused(hasty: Service) -> None:
+    assert status_of(exchange(hasty, UPLOAD + b"100\r\n")) == 408
+
+
+def test_half_an_upload_leaves_failed_data(hasty: Service) -> None:
+    with dial(hasty) as connection:
+        connection.sendall(UPLOAD + b"100\r\nabc")
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        if all(data.transient != "processing" for data in hasty.engine.find_data()):
+            break
+        time.sleep(0.02)
+    assert all(data.transient != "processing" for data in hasty.engine.find_data())
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET /api/data HTTP/1.1\r\n\r\n", 400),
+        (head("GET * HTTP/1.1"), 400),
+        (head("GET /api/data HTTP/1.1", "X: " + "x" * 1_000_000), 413),
+        (head("GET /%ff%fe/../.. HTTP/1.1"), 404),
+        (head("GET /api/runs/%00 HTTP/1.1"), 404),
+        (head("GET /api/runs/" + "x" * 10_000 + " HTTP/1.1"), 404),
+        (head("GET /api/data?" + "tag=a:b&" * 5_000 + " HTTP/1.1"), 200),
+        (head("OPTIONS /api/data HTTP/1.1"), 405),
+        (head("PUT /api/data/x HTTP/1.1", "Content-Length: 2") + b"[]", 400),
+        (head("PUT /api/data/x HTTP/1.1", "Content-Length: 20000") + b"[" * 20_000, 400),
+        (head("PUT /api/data/x HTTP/1.1", "Content-Length: 3") + b'"\xff"', 400),
+        (head("PUT /api/data/x HTTP/1.1", "Content-Length: -5"), 400),
+        (head("POST /api/data HTTP/1.1", "Content-Length: 0"), 400),
+        (head("GET /api/data?since=0001-01-01T00%3A00%3A00%2B14%3A00 HTTP/1.1"), 200),
+        (head("GET /api/runs?since=9999-12-31T23%3A59%3A59-14%3A00&duration=2562047h HTTP/1.1"), 200),
+        (head("GET /api/data?since=2024-01-01T00%3A00%3A00Z&duration=-999999h HTTP/1.1"), 200),
+        (head("GET /api/data?tag=knit%23timestamp%3Anever HTTP/1.1"), 400),
+        (head("GET /api/plans?image=%00 HTTP/1.1"), 200),
+        (head("GET /api/plans?image=UPPER%3A%3A HTTP/1.1"), 200),
+    ],
+)
+def test_odd_requests(hasty: Service, request_bytes: bytes, status: int) -> None:
+    assert status_of(exchange(hasty, request_bytes)) == status
+
+
+def test_huge_json_is_refused_early(hasty: Service) -> None:
+    """A body of 100 MB is announced; the answer comes after the limit, not after the body."""
+    request = head("PUT /api/data/x HTTP/1.1", "Content-Length: 100000000")
+    with dial(hasty) as connection:
+        connection.sendall(request)
+        piece = b" " * 65536
+        sent = 0
+        try:
+            while sent < 100_000_000:
+                connection.sendall(piece)
+                sent += len(piece)
+        except (BrokenPipeError, ConnectionResetError, TimeoutError):
+            pass
+        assert sent < 90_000_000
+
+
+@pytest.mark.parametrize("text", ['a"b', "a\\b", "a\nb", "a\x00b", "\ud800"])
+def test_poison_tags_are_refused(hasty: Service, text: str) -> None:
+    body = json.dumps({"add": [{"key": "k", "value": text}]}).encode()
+    request = head("PUT /api/data/x HTTP/1.1", f"Content-Length: {len(body)}") + body
+    assert status_of(exchange(hasty, request)) == 400
+
+
+def test_tag_of_a_mebibyte(service: Service, tmp_path: Path) -> None:
+    """As long as Knitfab allows, and one byte more."""
+    (tmp_path / "folder").mkdir()
+    data = service.engine.push_data(tmp_path / "folder")
+    for length, status in ((1 << 20, 200), ((1 << 20) + 1, 400)):
+        body = json.dumps({"add": [f"k:{'v' * length}"]}).encode()
+        request = head(f"PUT /api/data/{data.knit_id} HTTP/1.1", f"Content-Length: {len(body)}")
+        assert status_of(exchange(service, request + body)) == status
+    service.engine.delete_run(data.upstream.run.run_id)
+
+
+def test_too_many_connections_are_turned_away(hasty: Service) -> None:
+    held = [dial(hasty) for _ in range(LIMITS.connections)]
+    try:
+        time.sleep(0.1)
+        answer = exchange(hasty, head("GET /api/data HTTP/1.1"))
+        assert status_of(answer) == 503
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["message"].startswith("service unavailable")
+    finally:
+        for connection in held:
+            connection.close()
+    time.sleep(0.2)
+    assert status_of(exchange(hasty, head("GET /api/data HTTP/1.1"))) == 200
+
+
+def test_bomb_is_stopped_early(hasty: Service) -> None:
+    """1000:1, as zeros and as one folder named a million times."""
+    folder = tarfile.TarInfo("x")
+    folder.type = tarfile.DIRTYPE
+    for block in (bytes(512), folder.tobuf(tarfile.GNU_FORMAT)):
+        bomb = gzip.compress(block * 2048, 9) * 600
+        answer = exchange(hasty, UPLOAD + chunked(bomb))
+        assert status_of(answer) == 413
+        assert b"compressed more than" in answer
+
+
+def test_pipelined_requests(hasty: Service) -> None:
+    one = b"GET /api/runs HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    answer = exchange(hasty, one + one + head("GET /api/runs HTTP/1.1"))
+    assert answer.count(b"HTTP/1.1 200") == 3
+
+
+def test_follower_that_leaves_frees_its_place(hasty: Service) -> None:
+    """Even when nothing more is ever logged."""
+    assert status_of(exchange(hasty, head("GET /api/runs/none/log?follow HTTP/1.1"))) == 404
