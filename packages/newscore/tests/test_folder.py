@@ -30,6 +30,12 @@ def fill(path: Path) -> None:
         (folder / "second").write_bytes(b"x" * 2**20)
 
 
+def break_off(path: Path, error: BaseException) -> None:
+    with staged_folder(path) as folder:
+        (folder / "file").write_text("x")
+        raise error
+
+
 def test_a_new_folder_appears_with_its_parents(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b"
     with staged_folder(path) as folder:
