@@ -1,18 +1,20 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from newscore import NewsError
 from newscore.jsonfile import dump_json, dump_line, read_json, read_lines, take, write_lines
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
 )
 
 
-@given(st.dictionaries(st.text(), VALUES))
+@settings(max_examples=50)
+@given(st.dictionaries(st.text(), VALUES, max_size=4))
 def test_bytes_depend_on_the_content_alone(record: dict[str, object]) -> None:
     turned = dict(reversed(record.items()))
     assert dump_json(record) == dump_json(turned)

@@ -147,7 +147,10 @@ def check_comparable(baseline: Predictions, candidate: Predictions) -> None:
 def mcnemar_p(only_baseline: int, only_candidate: int) -> float:
     """Two-sided exact p-value (McNemar 1947, binomial): could these disagreements come from a fair coin?"""
     total = only_baseline + only_candidate
-    tail = sum(math.comb(total, k) for k in range(min(only_baseline, only_candidate) + 1))
+    term = tail = 1  # binomial coefficients, each from the one before
+    for k in range(min(only_baseline, only_candidate)):
+        term = term * (total - k) // (k + 1)
+        tail += term
     # Python divides integers of any size exactly, where floats of 2 ** total would overflow.
     return min(1.0, 2 * tail / (1 << total))
 
