@@ -73,7 +73,7 @@ class ContainerRunner:
 
 
 def find_program(wanted: str | None = None) -> str:
-    """A container program that answers: the one wanted, else docker, else podman. KnitError when none does."""
+    """A container program that answers: the one wanted, else docker, else podman. KnitError if none."""
     candidates = [wanted] if wanted else ["docker", "podman"]
     found = [name for name in candidates if shutil.which(name)]
     for name in found:
@@ -81,7 +81,8 @@ def find_program(wanted: str | None = None) -> str:
             return name
     cause = f"{found[0]} is installed but its engine does not answer" if found else "it is not installed"
     raise KnitError(
-        f"no container program can be used: {' or '.join(candidates)}: {cause}; start it, or use --runner process",
+        f"no container program can be used: {' or '.join(candidates)}: {cause}; "
+        "start it, or use --runner process",
         code="unavailable",
     )
 
