@@ -1,5 +1,6 @@
 """Folders that appear whole or not at all, and the hashes that name their content."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from newscore.errors import NewsError
 
 PARTIAL = ".partial"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 OF_THE_SYSTEM = {PARTIAL, "lost+found"}
 """What an empty folder may hold: our own leftovers after a kill, and what ext4 puts on a fresh volume."""
 
@@ -34,7 +36,9 @@ def staged_folder(path: Path) -> Iterator[Path]:
         yield scratch
         sync_folder(scratch)
         publish(scratch, path, existed)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+            error.filename = str(path)  # writing to an open file does not say which
         shutil.rmtree(scratch, ignore_errors=True)
         for parent in missing_parents:  # the innermost first
             with suppress(OSError):  # another program may have put something there meanwhile

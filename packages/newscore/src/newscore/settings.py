@@ -83,7 +83,7 @@ class Parser(argparse.ArgumentParser):
 def add_flag(parser: argparse.ArgumentParser, field: dataclasses.Field[Any], hint: Any) -> None:
     """One kebab-case flag for one field; the type is checked later, together with the file's values."""
     kind, _ = unwrap(hint)
-    shown = "" if field.default in (MISSING, None, ()) else f" ({plain(field.default)})"
+    shown = "" if field.default in (MISSING, None, (), "") else f" ({plain(field.default)})"
     text = (field.metadata.get("help", "") + shown).replace("%", "%%")
     if kind is bool:
         parser.add_argument(
