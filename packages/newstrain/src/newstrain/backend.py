@@ -1,9 +1,11 @@
 """Device, threads and seeds of torch. Imported by the parts that compute with torch, and only by them."""
 
+import logging
+
 import numpy as np
 import torch
 from newscore.errors import NewsError
-from transformers.utils import logging
+from transformers.utils.logging import disable_progress_bar
 
 from newstrain.settings import Device
 
@@ -24,7 +26,9 @@ def prepare(threads: int, seed: int) -> None:
         torch.set_num_threads(threads)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    logging.disable_progress_bar()
+    disable_progress_bar()
+    # It says on every import that a faster kernel could be downloaded.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     # Some CUDA kernels have no deterministic twin: a warning there, the same bytes on the CPU.
     torch.use_deterministic_algorithms(True, warn_only=True)
 

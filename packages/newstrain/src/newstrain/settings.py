@@ -16,6 +16,7 @@ Quantisation = Literal["none", "nf4"]
 Truncation = Literal["head", "head-tail"]
 Pooling = Literal["auto", "model", "mean", "cls", "last"]
 Schedule = Literal["cosine", "linear", "constant"]
+HeadStart = Literal["random", "probe"]
 
 _NEURAL = frozenset({"probe", "seqcls", "causal"})
 _TUNED = frozenset({"seqcls", "causal"})
@@ -29,7 +30,8 @@ _HEADS_OF: Mapping[str, frozenset[str]] = {
     "batch_size": _NEURAL,
     "threads": _NEURAL,
     "pooling": frozenset({"probe", "seqcls"}),
-    "probe_c": frozenset({"probe"}),
+    "probe_c": frozenset({"probe", "seqcls"}),
+    "head_start": frozenset({"seqcls"}),
     "svm_c": frozenset({"tfidf-svm"}),
     "ngram_max": frozenset({"tfidf-svm"}),
     "min_articles": frozenset({"tfidf-svm"}),
@@ -117,7 +119,10 @@ class TrainSettings:
     pooling: Pooling = setting(
         "auto", help="how token vectors become one; auto asks the base, model is its classifier class's own"
     )
-    probe_c: float = setting(10.0, minimum=1e-6, maximum=1e6, help="inverse regularisation (probe)")
+    probe_c: float = setting(0.01, minimum=1e-6, maximum=1e6, help="inverse regularisation (probe)")
+    head_start: HeadStart = setting(
+        "random", help="what a sentence encoder's linear layer starts from: chance, or the probe's solution"
+    )
     svm_c: float = setting(1.0, minimum=1e-6, maximum=1e6, help="inverse regularisation (SVM)")
     ngram_max: int = setting(2, minimum=1, maximum=5, help="longest word n-gram (SVM)")
     min_articles: int = setting(2, minimum=1, maximum=10**6, help="articles a term must occur in (SVM)")
@@ -147,6 +152,8 @@ class TrainSettings:
             raise NewsError(
                 f"pooling {self.pooling} with quantisation nf4: a 4-bit model keeps its own; leave it out"
             )
+        if self.head_start == "probe" and (self.pooling == "model" or self.quantisation == "nf4"):
+            raise NewsError("head-start probe: only a pooled, unquantised model has the probe's linear layer")
         if self.pooling == "model" and self.head == "probe":
             raise NewsError("pooling model: the head probe has no classifier class; use mean, cls or last")
         if self.prompt.count("{text}") != 1:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from newscore.errors import NewsError
 from newscore.labels import LabelSet
 from peft import TaskType
 from transformers import AutoModel, AutoModelForSequenceClassification
@@ -20,7 +21,7 @@ from newstrain import bases
 from newstrain.batching import plan_scoring
 from newstrain.contract import Fitted, Job, Logits, Scorer
 from newstrain.encoder import Encoder, fitting_length, pool, sentence_pooling
-from newstrain.heads.probe import ProbeHead, ProbeScorer
+from newstrain.heads.probe import ProbeHead, ProbeScorer, fit_linear
 from newstrain.loop import Examples, Loop, macro_f1
 from newstrain.settings import Truncation
 from newstrain.tokens import Encoding, TokenIds, pad, padding_id, score_in_batches
@@ -85,7 +86,13 @@ class SeqClsHead:
             # A 4-bit model is kept as base and adapter, which is a form of the classifier class only.
             found = None if settings.quantisation == "nf4" else sentence_pooling(base)
             pooling = found or "model"
-        return _fit_model(job) if pooling == "model" else _fit_pooled(job, pooling)
+        if pooling != "model":
+            return _fit_pooled(job, pooling)
+        if settings.head_start == "probe":
+            raise NewsError(
+                f"head-start probe: {base.id} is no sentence encoder; say --pooling mean, cls or last too"
+            )
+        return _fit_model(job)
 
     def load(self, folder: Path, facts: Mapping[str, object], labels: LabelSet, device: str) -> Scorer:
         """Rebuild what `fit` made and its scorer saved."""
@@ -138,6 +145,8 @@ def _fit_pooled(job: Job, pooling: str) -> Fitted:
     tuned = start_tuning(AutoModel, TaskType.FEATURE_EXTRACTION, base, settings, {})
     encoding = Encoding(tokenizer, fitting_length(tuned.module, settings.max_length), settings.truncation)
     module = PooledClassifier(tuned.module, pooling, len(job.labels)).to(job.device)
+    if settings.head_start == "probe":
+        _start_from_probe(module.classifier, Encoder(tuned.module, encoding, pooling, job.device), job)
     fitted = _train(job, module, module, encoding)
     tuned.merge()
     layer = module.classifier
@@ -147,6 +156,15 @@ def _fit_pooled(job: Job, pooling: str) -> Fitted:
     }
     encoder = Encoder(tuned.module, encoding, pooling, job.device)
     return Fitted(ProbeScorer(encoder, weights), *fitted)
+
+
+def _start_from_probe(layer: torch.nn.Linear, encoder: Encoder, job: Job) -> None:
+    """First the linear layer alone, then all, so that none bends towards a random one (Kumar et al. 2022)."""
+    features = encoder.encode([article.text for article in job.train.articles], job.settings.batch_size)
+    weights = fit_linear(features, job.train_targets(), len(job.labels), job.settings.probe_c)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(weights["weight"]))
+        layer.bias.copy_(torch.from_numpy(weights["bias"]))
 
 
 def _train(
