@@ -40,7 +40,7 @@ class Database:
         self._write_lock = threading.RLock()
         self._readers_lock = threading.Lock()
         self._idle_readers: list[sqlite3.Connection] = []
-        with explain_full_disk(path):
+        with explain_full_disk(path), explain_damage(path):
             self._writer = connect(path)
             try:
                 migrate(self._writer, path)
@@ -78,12 +78,15 @@ class Database:
 
     def check(self) -> list[str]:
         """What SQLite finds wrong with the file: damaged pages, rows that refer to nothing."""
-        with self.read() as view:
-            problems = [row[0] for row in view.execute("PRAGMA integrity_check")]
-            orphans = [
-                f"a row of {row[0]} refers to a missing row of {row[2]}"
-                for row in view.execute("PRAGMA foreign_key_check")
-            ]
+        try:
+            with self.read() as view:
+                problems = [row[0] for row in view.execute("PRAGMA integrity_check")]
+                orphans = [
+                    f"a row of {row[0]} refers to a missing row of {row[2]}"
+                    for row in view.execute("PRAGMA foreign_key_check")
+                ]
+        except sqlite3.DatabaseError as error:
+            return [str(error)]
         return [text for text in problems if text != "ok"] + orphans
 
     def close(self) -> None:
@@ -111,6 +114,18 @@ def _script_of(version: int) -> str:
     package = resources.files("knitlite")
     source = package / "schema.sql" if version == 1 else package / "migrations" / f"{version:04}.sql"
     return source.read_text(encoding="utf-8")
+
+
+@contextmanager
+def explain_damage(path: Path) -> Iterator[None]:
+    """Turn SQLite's "malformed" and "not a database" into the sentence a user can act on."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise
+        sentence = f"{path} is damaged ({error}): restore {path.parent} from a backup"
+        raise KnitError(sentence, code="corrupt") from error
 
 
 @contextmanager

@@ -6,11 +6,14 @@ Knows no database.
 import errno
 import fcntl
 import os
+import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from knitfab.errors import KnitError
+
+_PATIENCE_SECONDS: Final = 2.0
 
 
 class Root:
@@ -28,7 +31,7 @@ class Root:
         except OSError as error:
             raise _explain(self.path, error) from error
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock_soon(self._lock)
         except OSError as error:
             os.close(self._lock)
             raise _explain(self.path, error) from error
@@ -58,6 +61,19 @@ class Root:
         trace: TracebackType | None,
     ) -> None:
         self.close(clean=kind is None)
+
+
+def _lock_soon(descriptor: int) -> None:
+    """Lock at once or within a moment: a process that a killed engine was just starting may hold it still."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def _explain(path: Path, error: OSError) -> KnitError:
