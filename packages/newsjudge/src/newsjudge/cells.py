@@ -66,6 +66,11 @@ def cell_key(judge: JudgeIdentity, question: Question) -> str:
     )
 
 
+def cell_record(cell: Cell) -> dict[str, Any]:
+    """The cell as a JSON-safe value, as it stands in files."""
+    return asdict(cell)
+
+
 class CellCache:
     """Cells of one folder, held open for appending while in use (`with CellCache(folder) as cells`)."""
 
@@ -107,7 +112,7 @@ class CellCache:
         """Keep a cell: in memory always, on disk unless its verdict is only a failed call."""
         self._cells[cell.key] = cell
         if self._file and not cell.verdict.transient:
-            self._file.write(dump_line(asdict(cell)))
+            self._file.write(dump_line(cell_record(cell)))
             self._file.flush()
 
 

@@ -1,4 +1,4 @@
-"""The command line: `newsjudge table|score|evaluate|fake-server`. Parses, runs, maps errors to exit codes."""
+"""The command line `newsjudge COMMAND`: parses, runs, maps errors to exit codes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ from functools import partial
 from newscore.errors import NewsError, run_main
 from newscore.settings import parse_settings
 
-from newsjudge.settings import EvaluateSettings, FakeServerSettings, ScoreSettings, TableSettings
+from newsjudge.settings import (
+    CasesSettings,
+    EvaluateSettings,
+    FakeServerSettings,
+    ScoreSettings,
+    TableSettings,
+)
 
 _ABOUT = {
     "table": "Ask a judge every pair of labels once; write the judge table and its calibration.",
     "score": "Judge predictions with a table: pure arithmetic, no model and no network.",
+    "cases": "Show a judge each article with its two labels: one call a distinct case.",
     "evaluate": "A model in, deepeval-result.json out: predict, make the table, score.",
     "fake-server": "Serve a scripted judge over the OpenAI chat API on this machine, for rehearsals.",
 }
@@ -54,6 +61,11 @@ def _runner(name: str, argv: Sequence[str]) -> Callable[[], None]:
         from newsjudge.commands import score
 
         return partial(score.run, score_settings)
+    if name == "cases":
+        cases_settings = parse_settings(CasesSettings, argv, **texts)
+        from newsjudge.commands import cases
+
+        return partial(cases.run, cases_settings)
     if name == "evaluate":
         evaluate_settings = parse_settings(EvaluateSettings, argv, **texts)
         from newsjudge.commands import evaluate

@@ -211,7 +211,8 @@ def _classes(judged: Judged) -> str:
 
 def _provenance(judged: Judged, table: JudgeTable, predictions: Predictions) -> str:
     judge = table.judge
-    methods = ", ".join(f"{count} pairs by {name}" for name, count in table.methods.items())
+    unit = "cases" if table.saw_articles else "pairs"
+    methods = ", ".join(f"{count} {unit} by {name}" for name, count in table.methods.items())
     facts = [
         ("Judge", f"{judge.provider}: {judge.model}" + ("" if judge.is_llm else " (not an LLM)")),
         ("Judge sha256", judge.sha256),
@@ -224,11 +225,21 @@ def _provenance(judged: Judged, table: JudgeTable, predictions: Predictions) -> 
     items = "".join(f"<dt>{escape(k)}</dt><dd><code>{escape(v)}</code></dd>" for k, v in facts)
     return (
         f'<footer class="small"><b>Provenance</b><dl>{items}</dl>'
-        '<p class="soft">The judge was asked each pair of labels once, not each document: it sees two '
-        "labels and nothing else, so its answer cannot depend on the model. Score is the sum of "
-        "count times pair score, over the documents. The interval covers "
-        "the choice of documents, not the judge's own error."
+        f'<p class="soft">{_what_it_saw(table)} The score is the mean over the documents. The interval '
+        "covers the choice of documents, not the judge's own error."
         "</p></footer>"
+    )
+
+
+def _what_it_saw(table: JudgeTable) -> str:
+    if table.saw_articles:
+        return (
+            "The judge was shown each article with its two labels; the score of a pair is the mean over "
+            "its documents, and hatched pairs did not occur."
+        )
+    return (
+        "The judge was asked each pair of labels once, not each document: it sees two labels and nothing "
+        "else, so its answer cannot depend on the model."
     )
 
 

@@ -5,6 +5,7 @@ Must not know files, settings or how a report looks.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -79,30 +80,47 @@ class Judged:
         }
 
 
-def judge_predictions(
-    predictions: Predictions, table: JudgeTable, *, threshold: float, seed: int = 0
-) -> Judged:
-    """Score = sum of C_ij * S_ij / n over the documents whose cell is scored, with coverage beside it.
+@dataclass(frozen=True)
+class _Tally:
+    """Matrices [actual][expected]: all documents, those with a score, each pair's mean score (NaN:
+    none), and what the label groups say of it."""
 
-    Raises NewsError when the labels differ or no document's cell is scored.
+    counts: np.ndarray
+    covered: np.ndarray
+    scores: np.ndarray
+    taxonomy: np.ndarray
+    names: tuple[str, ...]
+
+
+def judge_predictions(
+    predictions: Predictions,
+    table: JudgeTable,
+    *,
+    threshold: float,
+    seed: int = 0,
+    scores_by_id: Mapping[str, float | None] | None = None,
+) -> Judged:
+    """Score = sum of C_ij * S_ij / n over the documents that have a score, with coverage beside it.
+
+    `scores_by_id` gives each document its own score, for a judge that saw the articles; the table
+    then holds the mean of each pair. Raises NewsError when the labels differ or no document has a score.
     """
     _check_labels(predictions, table)
-    scores = np.array([[np.nan if s is None else s for s in row] for row in table.scores], dtype=float)
-    counts = _count_pairs(predictions, table)
-    if not counts[~np.isnan(scores)].sum():
+    verdicts = _document_verdicts(predictions, table, threshold, scores_by_id)
+    tally = _tally(verdicts, table)
+    if not tally.covered.sum():
         raise NewsError(
-            f"table {table.name!r} has no score for any of the {counts.sum()} predictions; "
+            f"table {table.name!r} has no score for any of the {len(verdicts)} predictions; "
             "make the table again with a judge whose answers can be read",
             code="invalid",
         )
-    taxonomy = gold_levels(table.labels) / 2.0
     return Judged(
-        summary=_summarise(counts, scores, taxonomy, table, threshold=threshold, seed=seed),
-        counts=tuple(tuple(int(c) for c in row) for row in counts),
-        classes=tuple(_class_scores(counts, scores, table.labels.names)),
-        confusions=tuple(_worst_confusions(counts, scores, taxonomy, table.labels.names)),
-        rank_agreement=_rank_agreement(counts, scores, taxonomy),
-        verdicts=tuple(_document_verdicts(predictions, table, threshold)),
+        summary=_summarise(tally, verdicts, table, threshold=threshold, seed=seed),
+        counts=tuple(tuple(int(c) for c in row) for row in tally.counts),
+        classes=tuple(_class_scores(tally)),
+        confusions=tuple(_worst_confusions(tally)),
+        rank_agreement=_rank_agreement(tally),
+        verdicts=tuple(verdicts),
     )
 
 
@@ -119,117 +137,119 @@ def _check_labels(predictions: Predictions, table: JudgeTable) -> None:
     )
 
 
-def _count_pairs(predictions: Predictions, table: JudgeTable) -> np.ndarray:
-    counts = np.zeros((len(table.labels), len(table.labels)), dtype=int)
-    for row in predictions.rows:
-        counts[table.labels.index(row.actual), table.labels.index(row.expected)] += 1
-    return counts
+def _tally(verdicts: Sequence[DocumentVerdict], table: JudgeTable) -> _Tally:
+    position = {name: index for index, name in enumerate(table.labels.names)}
+    counts = np.zeros((len(position), len(position)), dtype=int)
+    covered = np.zeros_like(counts)
+    for verdict in verdicts:
+        cell = position[verdict.actual], position[verdict.expected]
+        counts[cell] += 1
+        covered[cell] += verdict.score is not None
+    scores = np.array([[np.nan if s is None else s for s in row] for row in table.scores], dtype=float)
+    return _Tally(counts, covered, scores, gold_levels(table.labels) / 2.0, table.labels.names)
 
 
 def _summarise(
-    counts: np.ndarray,
-    scores: np.ndarray,
-    taxonomy: np.ndarray,
+    tally: _Tally,
+    verdicts: Sequence[DocumentVerdict],
     table: JudgeTable,
     *,
     threshold: float,
     seed: int,
 ) -> dict[str, float]:
-    total, scored = int(counts.sum()), ~np.isnan(scores)
-    covered = int(counts[scored].sum())
-    low, high = _score_interval(counts, scores, seed)
-    points = float((counts * np.nan_to_num(scores)).sum())
-    errors = counts * ~np.eye(len(counts), dtype=bool)
-    passed = int(counts[scored & (np.nan_to_num(scores) >= threshold)].sum())
+    total = len(verdicts)
+    known = np.array([v.score for v in verdicts if v.score is not None])
+    points, covered = float(known.sum()), len(known)
+    low, high = _score_interval(known, total - covered, seed)
     summary = {
         "judge_score": points / covered,
         "judge_score_low": low,
         "judge_score_high": high,
         "judge_score_worst": points / total,
         "judge_score_best": (points + total - covered) / total,
-        "passed": passed / covered,
+        "passed": float((known >= threshold).sum()) / covered,
         "threshold": threshold,
         "coverage": covered / total,
         "unscored": float(total - covered),
         "count": float(total),
-        "errors": float(errors.sum()),
-        "accuracy": float(np.trace(counts)) / total,
-        "taxonomy_score": float((counts * taxonomy).sum()) / total,
+        "errors": float(_off_diagonal(tally.counts).sum()),
+        "accuracy": float(np.trace(tally.counts)) / total,
+        "taxonomy_score": float((tally.counts * tally.taxonomy).sum()) / total,
         "reliable": float(table.calibration.reliable),
         "kappa": table.calibration.kappa,
         "kappa_low": table.calibration.kappa_low,
     }
     severities = {
-        "error_severity": _severity(errors, scores),
-        "taxonomy_error_severity": _severity(errors, taxonomy),
+        "error_severity": _severity(_off_diagonal(tally.covered), tally.scores),
+        "taxonomy_error_severity": _severity(_off_diagonal(tally.counts), tally.taxonomy),
     }
-    known = {name: value for name, value in severities.items() if value is not None}
-    return dict(sorted((summary | known).items()))
+    defined = {name: value for name, value in severities.items() if value is not None}
+    return dict(sorted((summary | defined).items()))
 
 
-def _score_interval(counts: np.ndarray, scores: np.ndarray, seed: int) -> tuple[float, float]:
-    """95 % bootstrap interval of the score over documents; the judge itself is held fixed."""
-    total = int(counts.sum())
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(total, counts.ravel() / total, size=_RESAMPLES)
-    flat = scores.ravel()
-    covered = drawn[:, ~np.isnan(flat)].sum(1)
-    points = drawn @ np.nan_to_num(flat)
-    low, high = np.quantile(points[covered > 0] / covered[covered > 0], [0.025, 0.975])
+def _score_interval(known: np.ndarray, unscored: int, seed: int) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean score over documents; the judge itself is held fixed.
+
+    Equal scores are drawn together, so a resample is one multinomial draw whatever the documents.
+    """
+    values, counts = np.unique(known, return_counts=True)
+    weights = np.append(counts, unscored)
+    total = int(weights.sum())
+    drawn = np.random.default_rng(seed).multinomial(total, weights / total, size=_RESAMPLES)[:, :-1]
+    covered = drawn.sum(1)
+    means = (drawn @ values)[covered > 0] / covered[covered > 0]
+    low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)
+
+
+def _off_diagonal(counts: np.ndarray) -> np.ndarray:
+    errors: np.ndarray = counts * ~np.eye(len(counts), dtype=bool)
+    return errors
 
 
 def _severity(errors: np.ndarray, scores: np.ndarray) -> float | None:
     """The mean of 1 - score over wrong documents with a score: 0 harmless, 1 as wrong as can be."""
-    weights = errors * ~np.isnan(scores)
-    if not weights.sum():
+    if not errors.sum():
         return None
-    return float((weights * (1.0 - np.nan_to_num(scores))).sum() / weights.sum())
+    return float((errors * (1.0 - np.nan_to_num(scores))).sum() / errors.sum())
 
 
-def _class_scores(counts: np.ndarray, scores: np.ndarray, names: tuple[str, ...]) -> list[ClassScore]:
+def _class_scores(tally: _Tally) -> list[ClassScore]:
     rows = []
-    for column, name in enumerate(names):
-        count = int(counts[:, column].sum())
+    for column, name in enumerate(tally.names):
+        count = int(tally.counts[:, column].sum())
         if not count:
             continue
-        scored = ~np.isnan(scores[:, column])
-        covered = int(counts[scored, column].sum())
-        points = float((counts[scored, column] * scores[scored, column]).sum())
-        errors = counts[:, [column]].copy()
-        right = int(errors[column, 0])
-        errors[column, 0] = 0
+        covered = tally.covered[:, column]
+        scores = np.nan_to_num(tally.scores[:, column])
+        errors = _off_diagonal(tally.covered)[:, column]
         rows.append(
             ClassScore(
                 label=name,
                 count=count,
-                accuracy=right / count,
-                judge_score=points / covered if covered else None,
-                error_severity=_severity(errors, scores[:, [column]]),
-                unscored=count - covered,
+                accuracy=int(tally.counts[column, column]) / count,
+                judge_score=float((covered * scores).sum() / covered.sum()) if covered.any() else None,
+                error_severity=_severity(errors, scores),
+                unscored=count - int(covered.sum()),
             )
         )
     return rows
 
 
-def _worst_confusions(
-    counts: np.ndarray, scores: np.ndarray, taxonomy: np.ndarray, names: tuple[str, ...]
-) -> list[Confusion]:
-    costs = counts * (1.0 - scores) * ~np.eye(len(counts), dtype=bool)
+def _worst_confusions(tally: _Tally) -> list[Confusion]:
+    costs = _off_diagonal(tally.covered) * (1.0 - tally.scores)
     lost = float(np.nansum(costs))
     rows = []
-    for actual, expected in np.argwhere(counts > 0):
-        if actual == expected:
-            continue
-        cost = costs[actual, expected]
-        known = not np.isnan(cost)
+    for actual, expected in np.argwhere(_off_diagonal(tally.counts) > 0):
+        cost, score = costs[actual, expected], tally.scores[actual, expected]
+        known = bool(tally.covered[actual, expected])
         rows.append(
             Confusion(
-                expected=names[expected],
-                actual=names[actual],
-                count=int(counts[actual, expected]),
-                score=float(scores[actual, expected]) if known else None,
-                related=bool(taxonomy[actual, expected] > 0),
+                expected=tally.names[expected],
+                actual=tally.names[actual],
+                count=int(tally.counts[actual, expected]),
+                score=float(score) if known else None,
+                related=bool(tally.taxonomy[actual, expected] > 0),
                 cost=float(cost) if known else None,
                 share=float(cost) / lost if known and lost else None,
             )
@@ -238,10 +258,10 @@ def _worst_confusions(
     return rows[:_CONFUSIONS_SHOWN]
 
 
-def _rank_agreement(counts: np.ndarray, scores: np.ndarray, taxonomy: np.ndarray) -> float | None:
+def _rank_agreement(tally: _Tally) -> float | None:
     """Spearman's rho between judge and taxonomy over the kinds of error made; None when undefined."""
-    kinds = (counts > 0) & ~np.eye(len(counts), dtype=bool) & ~np.isnan(scores)
-    judged, fixed = _ranks(scores[kinds]), _ranks(taxonomy[kinds])
+    kinds = _off_diagonal(tally.covered) > 0
+    judged, fixed = _ranks(tally.scores[kinds]), _ranks(tally.taxonomy[kinds])
     if len(judged) < 3 or not judged.std() or not fixed.std():
         return None
     return float(np.corrcoef(judged, fixed)[0, 1])
@@ -256,11 +276,18 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 
 def _document_verdicts(
-    predictions: Predictions, table: JudgeTable, threshold: float
+    predictions: Predictions,
+    table: JudgeTable,
+    threshold: float,
+    scores_by_id: Mapping[str, float | None] | None,
 ) -> list[DocumentVerdict]:
+    position = {name: index for index, name in enumerate(table.labels.names)}
     verdicts = []
     for row in predictions.rows:
-        score = table.scores[table.labels.index(row.actual)][table.labels.index(row.expected)]
+        if scores_by_id is None:
+            score = table.scores[position[row.actual]][position[row.expected]]
+        else:
+            score = scores_by_id[row.id]
         success = None if score is None else score >= threshold
         verdicts.append(DocumentVerdict(row.id, row.expected, row.actual, score, success))
     return verdicts

@@ -116,6 +116,31 @@ class ScoreSettings:
 
 
 @dataclass(frozen=True)
+class CasesSettings(JudgeSettings):
+    """newsjudge cases: show a judge each article with its two labels."""
+
+    predictions: Path = setting(Path("./in/predictions"), help="folder written by newstrain predict")
+    dataset: Path = setting(Path("./in/dataset"), help="the data set the predictions were made on")
+    model_path: str = setting("", help="local: the judge's model folder")
+    save_to: Path = setting(Path("./out"), help="where report/ and metrics/ are written")
+    device: Device = setting("auto", help="where a local judge runs")
+    article_characters: int = setting(
+        2000, minimum=1, maximum=1000000, help="how much of an article is shown, from its beginning"
+    )
+    threshold: float = setting(0.8, minimum=0.0, maximum=1.0, help="score from which a document passes")
+    seed: int = setting(0, minimum=0, help="decides the resampled intervals")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.judge == "embedding":
+            raise NewsError(
+                "judge embedding cannot read articles; set --judge local, openai or class, or judge "
+                "label pairs with: newsjudge table",
+                code="invalid",
+            )
+
+
+@dataclass(frozen=True)
 class EvaluateSettings(JudgeSettings):
     """newsjudge evaluate: a model in, deepeval-result.json out."""
 

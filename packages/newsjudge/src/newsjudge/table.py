@@ -15,7 +15,7 @@ from newscore.jsonfile import read_json, write_json, write_lines
 from newscore.labels import Label, LabelSet
 
 from newsjudge.calibration import Calibration
-from newsjudge.cells import CELLS_FILE, Cell
+from newsjudge.cells import CELLS_FILE, Cell, cell_record
 from newsjudge.judge import JudgeIdentity
 
 TABLE_FILE = "table.json"
@@ -36,6 +36,9 @@ class JudgeTable:
     scores: tuple[tuple[float | None, ...], ...]
     methods: Mapping[str, int]
     calibration: Calibration
+    saw_articles: bool = False
+    """Whether the judge saw articles: then each score is the mean over the documents of that pair,
+    None where no document has it, and the table serves these predictions only."""
 
     @property
     def unscored(self) -> int:
@@ -66,7 +69,7 @@ def write_table(table: JudgeTable, path: Path, cells: Sequence[Cell]) -> None:
     write_json(path / TABLE_FILE, record)
     if cells:
         ordered = sorted(cells, key=lambda c: (order[c.actual], order[c.expected], c.repeat))
-        write_lines(path / CELLS_FILE, map(asdict, ordered))
+        write_lines(path / CELLS_FILE, map(cell_record, ordered))
 
 
 def read_table(path: Path) -> JudgeTable:

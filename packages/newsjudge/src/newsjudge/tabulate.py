@@ -84,6 +84,32 @@ def build_table(name: str, judge: Judge, labels: LabelSet, cells: Sequence[Seque
     )
 
 
+def build_cases_table(
+    name: str, judge: Judge, labels: LabelSet, cases: Sequence[Case], cells: Sequence[Sequence[Cell]]
+) -> JudgeTable:
+    """The table of one document's cells each: a pair's score is the mean over its documents."""
+    by_pair: dict[tuple[str, str], list[float]] = {}
+    methods: Counter[str] = Counter()
+    for case, repeats in zip(cases, cells, strict=True):
+        verdicts = [cell.verdict for cell in repeats]
+        score = mean_score(verdicts)
+        if score is not None:
+            by_pair.setdefault((case.actual.name, case.expected.name), []).append(score)
+            methods[_method(verdicts)] += 1
+    means = {pair: fmean(scores) for pair, scores in by_pair.items()}
+    scores = tuple(tuple(means.get((a, e)) for e in labels.names) for a in labels.names)
+    return JudgeTable(
+        name=name,
+        judge=judge.identity,
+        prompt_sha256=sha256_text(*(cell.prompt_sha256 for repeats in cells for cell in repeats[:1])),
+        labels=labels,
+        scores=scores,
+        methods=dict(sorted(methods.items())),
+        calibration=calibrate(labels, scores),
+        saw_articles=True,
+    )
+
+
 def mean_score(verdicts: Iterable[Verdict]) -> float | None:
     """The mean of the readable verdicts' scores, or None when there is none."""
     scores = [verdict.score for verdict in verdicts if verdict.score is not None]

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from newscore.errors import NewsError
 from newscore.labels import LabelSet
-from newsjudge.judge import Question
+from newsjudge.judge import Case, Question
 from newsjudge.providers import open_judge
-from newsjudge.providers.custom import load_class
+from newsjudge.providers.custom import ClassJudge, load_class
 from newsjudge.settings import JudgeSettings
 from newsjudge.tabulate import label_pairs
 
@@ -23,6 +23,10 @@ class Writer:
 
 class Neither:
     pass
+
+class Demanding:
+    def __init__(self, key):
+        self.score = key
 """
 
 
@@ -44,6 +48,13 @@ def first_scores(reference: str, labels: LabelSet) -> list[float | None]:
 
 def test_a_class_with_score(source: Path, labels: LabelSet) -> None:
     assert first_scores(f"{source}:Scorer", labels) == [1.0, None, None, 0.25, 0.25]
+
+
+def test_a_class_with_score_sees_no_article(source: Path, labels: LabelSet) -> None:
+    judge = ClassJudge("mine:Scorer", load_class(f"{source}:Scorer"))
+    case = Case(labels.labels[0], labels.labels[1], article="A cat sat.")
+    with pytest.raises(NewsError, match="sees no article"):
+        dict(judge.judge([Question(case, judge.prompt(case))]))
 
 
 def test_a_class_with_generate_goes_through_geval(source: Path, labels: LabelSet) -> None:
@@ -72,6 +83,7 @@ def test_a_deepeval_model_is_taken_as_it_is(tmp_path: Path, labels: LabelSet) ->
         ("nowhere.py:Class", "no file"),
         ("json:NoSuch", "has no class NoSuch"),
         ("{source}:Neither", "neither score"),
+        ("{source}:Demanding", "without arguments"),
     ],
 )
 def test_what_cannot_judge_is_one_sentence(source: Path, reference: str, cause: str) -> None:

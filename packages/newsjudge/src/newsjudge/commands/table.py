@@ -18,7 +18,7 @@ from newscore.measurement import Measurement, write_measurement
 from newscore.settings import settings_to_dict
 
 from newsjudge.cells import Cell, CellCache
-from newsjudge.judge import Judge, Verdict
+from newsjudge.judge import Case, Judge, Verdict
 from newsjudge.progress import Progress
 from newsjudge.providers import open_judge
 from newsjudge.settings import JudgeSettings, TableSettings
@@ -57,14 +57,7 @@ def make_table(
 ) -> tuple[JudgeTable, list[Cell], Ledger]:
     """The table, every cell it is made of, and what it took. Raises NewsError when all is unscored."""
     pairs = label_pairs(labels)
-    with ExitStack() as stack:
-        cache = stack.enter_context(open_cache(settings.cells, stack))
-        progress = stack.enter_context(Progress("cells", len(pairs)))
-
-        def on_answer(verdict: Verdict) -> None:
-            progress.advance(failed=verdict.score is None)
-
-        cells, ledger = ask_cases(judge, pairs, cache, repeats=settings.repeats, on_answer=on_answer)
+    cells, ledger = ask_with_progress(settings, judge, pairs, what="cells")
     table = build_table(settings.judge_name or judge_name(judge), judge, labels, cells)
     if table.unscored == len(pairs):
         raise NewsError(
@@ -74,6 +67,20 @@ def make_table(
             code="invalid",
         )
     return table, [cell for repeats in cells for cell in repeats], ledger
+
+
+def ask_with_progress(
+    settings: JudgeSettings, judge: Judge, cases: Sequence[Case], *, what: str
+) -> tuple[list[list[Cell]], Ledger]:
+    """The cells of each case, with the cache and the repeats of the settings."""
+    with ExitStack() as stack:
+        cache = stack.enter_context(open_cache(settings.cells, stack))
+        progress = stack.enter_context(Progress(what, len(cases)))
+
+        def on_answer(verdict: Verdict) -> None:
+            progress.advance(failed=verdict.score is None)
+
+        return ask_cases(judge, cases, cache, repeats=settings.repeats, on_answer=on_answer)
 
 
 def open_cache(folder: Path | None, stack: ExitStack) -> CellCache:

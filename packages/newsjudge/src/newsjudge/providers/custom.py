@@ -38,12 +38,18 @@ class ClassJudge:
         return self._identity
 
     def prompt(self, case: Case) -> str:
-        """The two names, and the article where one is shown."""
-        return f"{case.actual.name}\n{case.expected.name}\n{case.article}"
+        """The two names."""
+        return f"{case.actual.name}\n{case.expected.name}"
 
     def judge(self, questions: Sequence[Question]) -> Iterator[tuple[int, Verdict]]:
         """Call `score` for each; None, or a number outside 0 to 1, is unscored."""
         for position, question in enumerate(questions):
+            if question.case.article:
+                raise NewsError(
+                    f"class {self._identity.model} has score(actual, expected), which sees no article; "
+                    "give it generate(prompt), or judge label pairs with: newsjudge table",
+                    code="invalid",
+                )
             given = self._instance.score(question.case.actual.name, question.case.expected.name)
             yield position, _class_verdict(given)
 
@@ -86,6 +92,13 @@ def load_class(reference: str) -> Any:
     found = getattr(module, name, None)
     if not inspect.isclass(found):
         raise NewsError(f"{place} has no class {name}; {_FORM}", code="missing")
+    try:
+        inspect.signature(found).bind()
+    except TypeError as error:
+        raise NewsError(
+            f"the class {reference} cannot be made without arguments ({error}); give each a default",
+            code="invalid",
+        ) from error
     instance = found()
     if not any(callable(getattr(instance, method, None)) for method in ("score", "generate")):
         raise NewsError(
