@@ -43,9 +43,17 @@ def run_sync(argv: Sequence[str]) -> None:
 def sync(settings: SyncSettings) -> None:
     """One sync, or one every `watch` seconds until it is interrupted."""
     from .address import check_address
+    from .reading import check_source
 
     check_address(settings.tracking_uri, create=True)
-    with open_source(settings) as source, open_ledger(settings.ledger_path) as ledger:
+    with open_source(settings) as source:
+        check_source(source)
+        mirror(source, settings)
+
+
+def mirror(source: Source, settings: SyncSettings) -> None:
+    """The rounds of a sync."""
+    with open_ledger(settings.ledger_path) as ledger:
         from .faults import steps_from_environment
         from .sync import sync_once
         from .tracker import open_tracker

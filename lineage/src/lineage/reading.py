@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from knitfab.errors import KnitError
+from knitfab.records import Tag
 from newscore.errors import NewsError
 from newscore.measurement import Measurement, read_measurement
 
@@ -46,6 +47,12 @@ def read_snapshot(
         except NewsError as error:
             problems[knit_id] = f"{knit_id}: {error}"
     return Snapshot(name, runs, data, measurements, problems)
+
+
+def check_source(source: Source) -> None:
+    """Refuse a source that does not answer, before anything is opened or made for it."""
+    with reaching_source():
+        source.find_data([Tag("knit#id", "none")])
 
 
 def _recall_measurement(source: Source, knit_id: str, ledger: Ledger) -> Measurement:
