@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,7 +88,10 @@ def hex_of(row: Mapping[str, Any]) -> str:
 def find_broken(recorded: Recorded, manifest: Mapping[str, Any]) -> list[str]:
     """Layers whose bytes do not have the digest they are recorded under."""
     layers = list(dict.fromkeys(hex_of(row) for row in manifest["layers"]))
-    return [f"sha256:{layer}" for layer in layers if blob_digest(recorded, layer) != layer]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(lambda layer: blob_digest(recorded, layer), layers)
+        pairs = list(zip(layers, found, strict=True))
+    return [f"sha256:{layer}" for layer, digest in pairs if digest != layer]
 
 
 def compare_codecs(recorded: Recorded, manifest: Mapping[str, Any], config: Mapping[str, Any]) -> Verdict:
