@@ -11,6 +11,7 @@ os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["TQDM_DISABLE"] = "1"  # the libraries' bars; ours is not tqdm's
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 from newstrain.modelfolder import Manifest, Model, open_model, read_manifest
