@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from knitfab.errors import KnitError
 from newscore.errors import NewsError
@@ -15,7 +16,7 @@ from newscore.settings import parse_settings
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from .ledger import open_ledger
+from .ledger import Ledger, open_ledger
 from .settings import (
     CompareSettings,
     FromSource,
@@ -25,6 +26,10 @@ from .settings import (
     VerifySettings,
 )
 from .source import Source
+
+if TYPE_CHECKING:
+    from .sync import Outcome
+    from .tracker import Tracker
 
 DRIFT = 3
 """Exit code of `verify` when the two sides differ."""
@@ -52,32 +57,33 @@ def sync(settings: SyncSettings) -> None:
 
 
 def mirror(source: Source, settings: SyncSettings) -> None:
-    """The rounds of a sync."""
+    """The rounds of a sync. The first must work; a watch then outlives a restart of either side."""
     with open_ledger(settings.ledger_path) as ledger:
-        from .faults import steps_from_environment
-        from .sync import sync_once
         from .tracker import open_tracker
 
         tracker = open_tracker(settings.tracking_uri)
-        steps = steps_from_environment()
-        rounds = 0
-        while True:
-            try:
-                with showing_progress() as tell:
-                    outcome = sync_once(source, tracker, ledger, settings.options, tell, steps)
-                if outcome.writes or not rounds:
-                    print(f"knit-mlflow: {outcome.sentence()}", flush=True)
-                for problem in outcome.problems if not rounds else ():
-                    print(f"knit-mlflow: could not read the metrics of {problem}", flush=True)
-            except NewsError as error:
-                # A watch outlives a restart of either side; the first round must work.
-                if settings.watch is None or not rounds or error.code != "unreachable":
-                    raise
-                print(f"knit-mlflow: {error}; trying again", flush=True)
-            if settings.watch is None:
-                return
-            rounds += 1
+        outcome = sync_round(source, tracker, ledger, settings)
+        print(f"knit-mlflow: {outcome.sentence()}", flush=True)
+        for problem in outcome.problems:
+            print(f"knit-mlflow: could not read the metrics of {problem}", flush=True)
+        while settings.watch is not None:
             time.sleep(settings.watch)
+            try:
+                outcome = sync_round(source, tracker, ledger, settings)
+            except NewsError as error:
+                print(f"knit-mlflow: {error}; trying again", flush=True)
+                continue
+            if outcome.writes:
+                print(f"knit-mlflow: {outcome.sentence()}", flush=True)
+
+
+def sync_round(source: Source, tracker: "Tracker", ledger: Ledger, settings: SyncSettings) -> "Outcome":
+    """One sync under a progress bar."""
+    from .faults import steps_from_environment
+    from .sync import sync_once
+
+    with showing_progress() as tell:
+        return sync_once(source, tracker, ledger, settings.options, tell, steps_from_environment())
 
 
 def run_verify(argv: Sequence[str]) -> None:

@@ -73,7 +73,7 @@ class World:
         )
         run_id = self.next_id("run")
         entries = tuple(
-            Assignment(path, tuple(map(Tag.parse, tags)), self.next_id("data"))
+            Assignment(path, tuple(sorted(map(Tag.parse, tags))), self.next_id("data"))
             for path, tags in outputs.items()
         )
         exit_ = Exit(0, "") if status == "done" else Exit(1, "(container main) Error")
