@@ -143,8 +143,15 @@ class Connection:
         self._write(h11.EndOfMessage(headers=[*request.trailers().items()]))
 
     def _write(self, event: "h11.Event") -> None:
-        for part in self._h11.send_with_data_passthrough(event) or ():
-            self._socket.sendall(part)
+        packed = self._h11.send(event)
+        if not packed:
+            return
+        try:
+            self._socket.sendall(packed)
+        except (BrokenPipeError, ConnectionResetError):
+            raise
+        except OSError as error:
+            raise self._unreachable(error) from error
 
     def receive(self) -> object:
         """The next h11 event; a broken or silent connection is `unreachable`."""
