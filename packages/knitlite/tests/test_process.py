@@ -81,6 +81,16 @@ def test_words_that_name_mountpoints(folder: Path, word: str, mapped: bool) -> N
     assert (plain, flagged) == (expected, f"--path={expected}")
 
 
+def test_removing_an_input_harms_no_data(folder: Path) -> None:
+    """And tools that do not follow links find what is in it."""
+    (folder / "content" / "deep").mkdir()
+    (folder / "content" / "deep" / "b.txt").write_text("deep")
+    ended, log = run(make_job(folder, "sh", "-c", 'find "$1" -type f; rm -rf "$1"', "sh", "/in/x"))
+    assert ended.code in (0, 1)
+    assert sorted(Path(line).name for line in log.splitlines()[:2]) == ["a.txt", "b.txt"]
+    assert (folder / "content" / "deep" / "b.txt").read_text() == "deep"
+
+
 def test_environment(folder: Path) -> None:
     _, log = run(make_job(folder, "env"))
     lines = log.splitlines()

@@ -6,6 +6,7 @@ DIR/incoming/<knit_id>  an upload on its way
 DIR/garbage/            renamed here first, then deleted, so nothing is ever half deleted in place
 """
 
+import errno
 import os
 import shutil
 import stat
@@ -100,6 +101,28 @@ def seal_folder(path: Path) -> None:
     """Write one folder's list of names through to the disk and make it read-only."""
     sync_path(path)
     path.chmod(stat.S_IMODE(path.lstat().st_mode) & ~_WRITE_BITS)
+
+
+def link_tree(source: Path, target: Path) -> None:
+    """The same tree at a second place, sharing its files: what is removed there stays here.
+
+    Real folders, because tools such as `find` do not enter a linked one. A file that can not be
+    shared (another owner has it) is copied.
+    """
+    target.mkdir(parents=True)
+    with os.scandir(source) as entries:
+        for entry in entries:
+            place = target / entry.name
+            if entry.is_dir(follow_symlinks=False):
+                link_tree(Path(entry.path), place)
+                continue
+            try:
+                os.link(entry.path, place, follow_symlinks=False)
+            except OSError as error:
+                if error.errno not in (errno.EPERM, errno.EMLINK, errno.EXDEV):
+                    raise
+                shutil.copy2(entry.path, place, follow_symlinks=False)
+    target.chmod(stat.S_IMODE(target.stat().st_mode) & ~_WRITE_BITS)
 
 
 def open_folder(path: Path) -> None:

@@ -5,7 +5,7 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 from knitfab.errors import KnitError, not_found
@@ -43,7 +43,7 @@ class StoredPlan:
     """Pseudo plans only; these have no image."""
     spec: PlanSpec
 
-    @property
+    @cached_property
     def summary(self) -> PlanSummary:
         """The part that Runs and Data mention."""
         spec = self.spec

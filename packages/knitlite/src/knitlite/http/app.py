@@ -13,6 +13,7 @@ from knitfab.errors import KnitError
 from knitlite.engine import EmbeddedEngine
 from knitlite.http.answers import to_http_error
 from knitlite.http.data_handlers import data_routes
+from knitlite.http.description import description_routes
 from knitlite.http.exchange import HttpError, Request, Response, error_response
 from knitlite.http.guard import Guard
 from knitlite.http.pages import page_routes
@@ -32,8 +33,14 @@ class App:
             *data_routes(engine),
             *plan_routes(engine),
             *run_routes(engine),
+            *description_routes(),
             *page_routes(),
         ]
+
+    @property
+    def routes(self) -> Sequence[Route]:
+        """Every path and method there is."""
+        return self._routes
 
     def __call__(self, request: Request) -> Response:
         """Answer one request."""

@@ -1,36 +1,67 @@
-"""Static pages for browsers: files shipped in the folder `pages`, by name. Knows no engine."""
+"""The web page at `/`: the files of the folder `page`, as they were shipped. Knows no engine.
 
+They hold nothing that is secret and are given out without the token, which the page then asks for. The
+policy lets the page load from this server alone and makes markup out of strings impossible.
+"""
+
+import hashlib
+from functools import cache
 from importlib import resources
 from typing import Final
 
-from knitlite.http.exchange import HttpError, Request, Response
+from knitlite.http.exchange import Request, Response
 from knitlite.http.routes import Route
 
-_TYPES: Final = {
-    "html": "text/html; charset=utf-8",
-    "css": "text/css; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "svg": "image/svg+xml",
+_HTML: Final = ("index.html", "text/html; charset=utf-8")
+_FILES: Final = {
+    "/": _HTML,
+    "/index.html": _HTML,
+    "/page/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
+PAGE_PATHS: Final = frozenset(_FILES)
+"""What a browser must get before it can ask for a token."""
+
+_POLICY: Final = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "connect-src 'self'",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    )
+)
 
 
 def page_routes() -> list[Route]:
-    """`/` is index.html, `/pages/NAME` any other file."""
-
-    def home(_: Request) -> Response:
-        return _send("index.html")
-
-    def page(_: Request, name: str) -> Response:
-        return _send(name)
-
-    return [Route("GET", "/", home), Route("GET", "/pages/{}", page)]
+    """One route a file."""
+    return [Route("GET", path, _send) for path in sorted(_FILES)]
 
 
-def _send(name: str) -> Response:
-    folder = resources.files("knitlite") / "pages"
-    shipped = {entry.name: entry for entry in folder.iterdir()} if folder.is_dir() else {}
-    kind = _TYPES.get(name.rpartition(".")[2])
-    if name not in shipped or kind is None:
-        raise HttpError(404)
-    headers = (("Content-Type", kind), ("Cache-Control", "no-cache"))
-    return Response(200, headers, shipped[name].read_bytes())
+def _send(request: Request) -> Response:
+    """The file, or 304 when the browser has it already."""
+    name, kind = _FILES[request.path]
+    content, version = _read(name)
+    headers = (
+        ("ETag", version),
+        ("Cache-Control", "no-cache"),
+        ("Content-Security-Policy", _POLICY),
+        ("Referrer-Policy", "no-referrer"),
+        ("Cross-Origin-Opener-Policy", "same-origin"),
+    )
+    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+    if known & {version, "*"}:
+        return Response(304, headers)
+    return Response(200, (("Content-Type", kind), *headers), content)
+
+
+@cache
+def _read(name: str) -> tuple[bytes, str]:
+    """A file's content and its entity tag."""
+    content = (resources.files("knitlite.http") / "page" / name).read_bytes()
+    return content, f'"{hashlib.sha256(content).hexdigest()[:20]}"'

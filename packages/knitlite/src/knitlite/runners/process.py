@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from knitlite.capacity import count_gpus
+from knitlite.folders import link_tree
 from knitlite.quantities import gpus_of
 from knitlite.runners import ExitStatus, Job, Running
 
@@ -58,9 +59,7 @@ class ProcessRunner:
         """Link the inputs in, open the log and start the gate."""
         root = job.folder / "root"
         for mount in job.inputs:
-            place = _inside(root, mount.path)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(mount.source, target_is_directory=True)
+            link_tree(mount.source, root / mount.path.lstrip("/"))
         with job.log_path.open("ab") as log:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", _GATE, "sh", *map_command(job)],
@@ -169,10 +168,6 @@ def _map_path(text: str, mounts: Collection[PurePosixPath], root: Path) -> str:
     if any(path.is_relative_to(mount) or mount.is_relative_to(path) for mount in mounts):
         return f"{root}{text}"
     return text
-
-
-def _inside(root: Path, mount_path: str) -> Path:
-    return root / mount_path.lstrip("/")
 
 
 def signal_group(group: int, number: int) -> None:
