@@ -75,7 +75,9 @@ class AptSource:
                              "this on Debian or Ubuntu", code="missing") from None  # fmt: skip
         if done.returncode:
             said = [line for line in done.stderr.splitlines() if line.startswith("E:")]
-            raise ImageError(f"apt-get {arguments[0]} failed: {' '.join(said[:2]) or done.stderr}",
+            words = " ".join(said[:2]) or " ".join(done.stderr.split())[-300:]
+            raise ImageError(f"apt-get {arguments[0]} failed: {words}; correct the name, or give apt a "
+                             "mirror that has it (an old version is in a snapshot archive)",
                              code="unreachable")  # fmt: skip
         return done.stdout
 

@@ -64,7 +64,7 @@ def run_main(program: str, run: Callable[[], int]) -> int:
 
 def disk_sentence(error: OSError) -> str:
     """Say which path the disk refused and what to do."""
-    where = error.filename or "the target"
+    where = error.filename2 or error.filename or "the cache or the build"
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     remedy = "free some room" if full else "check its permissions"
     return f"cannot write {where}: {error.strerror}; {remedy} and run the command again"

@@ -122,6 +122,9 @@ def run_pip(*arguments: str, scratch: Path | None = None) -> None:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
-        raise ImageError(f"pip {arguments[0]} failed: {' '.join(said[-2:]) or done.stderr[-300:]}",
+        lines = done.stderr.splitlines()
+        said = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR:")]
+        words = " ".join(said[-2:]) or " ".join(done.stderr.split())[-300:]
+        raise ImageError(f"pip {arguments[0]} failed: {words}; name a version that has a wheel for the "
+                         "image's platform, or give pip an index that serves it",
                          code="unreachable")  # fmt: skip
