@@ -23,7 +23,7 @@ def params_of(
     """Hyper-parameters, and the values too long for MLflow by key.
 
     A fine-tune's settings keep their names; those of other kinds are prefixed with the kind, or the
-    columns of the comparison would mix them.
+    columns of the comparison would mix them. The name is the run's own and no hyper-parameter.
     """
     if measurement is None:
         return {}, {}
@@ -32,6 +32,7 @@ def params_of(
     flat = {
         clean_key(prefix + key): redact(key, names.get(value, value))
         for key, value in drop_mountpoints(flatten(measurement.settings), run).items()
+        if (key, value) != ("name", measurement.name)
     }
     long_values = {key: value for key, value in flat.items() if len(value) > PARAM_LIMIT}
     return {key: fit(value, PARAM_LIMIT) for key, value in flat.items()}, long_values

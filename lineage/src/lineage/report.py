@@ -25,7 +25,8 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th { text-align: right; font-weight: 600; border-bottom: 2px solid var(--line); padding: .4rem .6rem; }
 th:first-child, td:first-child { text-align: left; }
 td { text-align: right; border-bottom: 1px solid var(--line); padding: .55rem .6rem; vertical-align: top; }
-td small { display: block; white-space: nowrap; }
+td small { display: block; }
+td, td small { white-space: nowrap; }
 tr.bar { background: color-mix(in srgb, var(--band) 9%, transparent); }
 .better { color: var(--good); } .worse { color: var(--bad); }
 svg { display: block; width: 15rem; height: 1.4rem; } svg line.axis { stroke: var(--line); }

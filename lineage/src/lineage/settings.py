@@ -2,7 +2,7 @@
 
 Contradictions are refused when they are made. Knows neither MLflow nor an engine.
 """
-# ruff: noqa: RUF009 - setting() makes a dataclass field, as dataclasses.field does
+
 
 import re
 from dataclasses import dataclass, replace
