@@ -1,5 +1,5 @@
 """What each subcommand of `newscore` does, with its settings. Prints results; errors are NewsErrors."""
-# ruff: noqa: RUF009 - setting() makes a dataclass field, as dataclasses.field does
+
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass

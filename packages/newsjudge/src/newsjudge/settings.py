@@ -3,7 +3,7 @@
 Must not import any provider: reading settings is instant.
 """
 
-# ruff: noqa: RUF009 - setting() makes a dataclasses.field, which the rule cannot see.
+
 
 from __future__ import annotations
 
