@@ -4,8 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(PYTHON) packages/newsloom/src/newsloom/environment.py $(VENV)
 
+RENDERING = $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(GPUS),--gpus $(GPUS)) $(if $(CPU),--cpu)
+AUDITED = $(if $(DIGEST),--digest $(DIGEST)) $(if $(TAG),--tag $(TAG)) $(if $(COMMIT),--commit $(COMMIT)) $(if $(REGISTRY),--registry $(REGISTRY))
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test check format lint type data plans clean
+.PHONY: help setup runtime demo ui data plans test format lint type check lock build push apply audit sbom clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -25,8 +28,26 @@ ui: runtime ## serve the MLflow UI of the demo on 127.0.0.1:5000
 data: runtime ## fetch and check the inputs by DVC
 	@$(BIN)/newsloom data
 
-plans: runtime ## render the plan files into build/plans
-	@$(BIN)/newsloom plans
+plans: runtime ## render the plan files into build/plans; REGISTRY=host:port pins built images, GPUS=1, CPU=1
+	@$(BIN)/newsloom plans $(RENDERING)
+
+lock: runtime ## resolve images/*/image.toml to image.lock; IMAGE=name for one
+	@$(BIN)/imagelock lock $(IMAGE)
+
+build: runtime ## assemble OCI images from their locks under build/images; IMAGE=name for one
+	@$(BIN)/imagelock build $(IMAGE)
+
+push: runtime ## push built images under write-once tags; REGISTRY=host:port
+	@$(BIN)/imagelock push --registry $(REGISTRY) $(IMAGE)
+
+apply: runtime ## apply the plans to an engine after saying what that starts; PROFILE=name or URL, YES=1
+	@$(BIN)/newsloom apply $(RENDERING) $(if $(PROFILE),--engine $(PROFILE)) $(if $(YES),--yes)
+
+audit: runtime ## rebuild an image from its commit and compare; IMAGE=name, DIGEST= TAG= COMMIT= REGISTRY=
+	@$(BIN)/imagelock audit $(IMAGE) $(AUDITED)
+
+sbom: runtime ## print the CycloneDX document of a built image; IMAGE=name
+	@$(BIN)/imagelock sbom $(IMAGE)
 
 test: setup ## run all tests
 	@$(BIN)/pytest

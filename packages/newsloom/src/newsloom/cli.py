@@ -47,6 +47,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add_rendering(plans)
     apply = commands.add_parser("apply", help="render the plans and apply them to an engine")
     add_rendering(apply)
+    apply.add_argument("--yes", action="store_true", help="do not ask before applying")
     apply.add_argument(
         "--engine", default="", help="API root or knit profile; default: the .knitprofile here"
     )
