@@ -5,6 +5,7 @@ import sqlite3
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -16,7 +17,7 @@ from knitlite.http.data_handlers import data_routes
 from knitlite.http.description import description_routes
 from knitlite.http.exchange import HttpError, Request, Response, error_response
 from knitlite.http.guard import Guard
-from knitlite.http.pages import page_routes
+from knitlite.http.pages import PAGE_PATHS, page_routes
 from knitlite.http.plan_handlers import plan_routes
 from knitlite.http.routes import Route, dispatch
 from knitlite.http.run_handlers import run_routes
@@ -28,7 +29,7 @@ class App:
 
     def __init__(self, engine: EmbeddedEngine, guard: Guard | None = None) -> None:
         """Serve this engine."""
-        self._guard = guard or Guard()
+        self._guard = replace(guard or Guard(), public_paths=PAGE_PATHS)
         self._routes: Sequence[Route] = [
             *data_routes(engine),
             *plan_routes(engine),

@@ -17,6 +17,9 @@ class Guard:
     token: str | None = None
     """What `Authorization: Bearer` must hold, if anything."""
 
+    public_paths: frozenset[str] = frozenset()
+    """Given out without the token."""
+
     def check(self, request: Request) -> None:
         """Raises HttpError 401 or 403."""
         host = request.headers.get("host", "")
@@ -27,7 +30,7 @@ class Guard:
             raise HttpError(403, f"forbidden\n caused by:a page of {origin[:80]!r} may not call this server")
         if request.headers.get("sec-fetch-site") == "cross-site":
             raise HttpError(403, "forbidden\n caused by:a page of another site may not call this server")
-        if self.token is not None:
+        if self.token is not None and request.path not in self.public_paths:
             self._check_token(request.headers.get("authorization", ""))
 
     def _check_token(self, authorization: str) -> None:

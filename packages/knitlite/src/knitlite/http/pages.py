@@ -12,12 +12,17 @@ from typing import Final
 from knitlite.http.exchange import Request, Response
 from knitlite.http.routes import Route
 
-_HTML: Final = ("index.html", "text/html; charset=utf-8")
+_KINDS: Final = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+}
+_SCRIPTS: Final = ("api", "cells", "elements", "graph", "lineage", "lists", "log", "page", "records")
 _FILES: Final = {
-    "/": _HTML,
-    "/index.html": _HTML,
-    "/page/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/": "index.html",
+    "/index.html": "index.html",
+    "/page/page.css": "page.css",
+    **{f"/page/{name}.js": f"{name}.js" for name in _SCRIPTS},
 }
 PAGE_PATHS: Final = frozenset(_FILES)
 """What a browser must get before it can ask for a token."""
@@ -45,7 +50,7 @@ def page_routes() -> list[Route]:
 
 def _send(request: Request) -> Response:
     """The file, or 304 when the browser has it already."""
-    name, kind = _FILES[request.path]
+    name = _FILES[request.path]
     content, version = _read(name)
     headers = (
         ("ETag", version),
@@ -57,6 +62,7 @@ def _send(request: Request) -> Response:
     known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
     if known & {version, "*"}:
         return Response(304, headers)
+    kind = _KINDS[name.rpartition(".")[2]]
     return Response(200, (("Content-Type", kind), *headers), content)
 
 
