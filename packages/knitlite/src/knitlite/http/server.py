@@ -22,6 +22,8 @@ _BUSY: Final = (
     b"Content-Length: %d\r\n\r\n%s" % (len(_BUSY_BODY), _BUSY_BODY)
 )
 
+_TURN_AWAY_SECONDS: Final = 0.2
+
 
 class Server:
     """Accepts connections from `start` to `close`."""
@@ -122,5 +124,9 @@ def listen(address: tuple[str, int]) -> socket.socket:
 
 def _turn_away(connection: socket.socket) -> None:
     with contextlib.suppress(OSError), connection:
-        connection.settimeout(1.0)
+        connection.settimeout(_TURN_AWAY_SECONDS)
         connection.sendall(_BUSY)
+        connection.shutdown(socket.SHUT_WR)
+        # Closing with the request unread would reset the connection and could destroy the answer.
+        while connection.recv(65536):
+            pass

@@ -2,13 +2,14 @@
 
 import { draw } from "./elements.js";
 
-const WIDTH = { data: 190, run: 164 };
+const WIDTH = { data: 190, run: 168 };
 const HEIGHT = 44;
-const ACROSS = 58; // between two layers, where edges bend
+const ACROSS = 46; // between two layers, where edges bend
 const DOWN = 16; // between two nodes of a layer
 const MARGIN = 24;
 const SWEEPS = 12;
-const LETTERS = 24; // of a label that fit
+const LETTERS = { label: 24, note: 29 }; // that fit into a box
+const SMALLEST = 0.78; // of the natural size; a wider graph is scrolled
 
 /** The layer of each node: behind all it comes from; what comes from nothing stands by its first reader. */
 function rank(ids, edges) {
@@ -62,7 +63,8 @@ function order({ layers, before, after }) {
     const near = forth ? before : after;
     const place = new Map(layers.flatMap((keys) => keys.map((key, at) => [key, at])));
     for (const keys of forth ? layers : layers.toReversed()) {
-      const wish = new Map(keys.map((key) => [key, near(key).length ? mean(near(key).map((k) => place.get(k))) : place.get(key)]));
+      const wishOf = (key) => mean((near(key).length ? near(key) : [key]).map((one) => place.get(one)));
+      const wish = new Map(keys.map((key) => [key, wishOf(key)]));
       keys.sort((a, b) => wish.get(a) - wish.get(b));
       keys.forEach((key, at) => place.set(key, at));
     }
@@ -92,7 +94,8 @@ function settle(keys, wanted) {
     }
     blocks.push(block);
   });
-  return blocks.flatMap((block) => Array(block.size).fill(block.sum / block.size)).map((base, at) => base + offsets[at]);
+  const bases = blocks.flatMap((block) => Array(block.size).fill(block.sum / block.size));
+  return bases.map((base, at) => base + offsets[at]);
 }
 
 function balance({ layers, before, after }) {
@@ -101,7 +104,7 @@ function balance({ layers, before, after }) {
   for (let sweep = 0; sweep < SWEEPS; sweep += 1) {
     const near = sweep % 2 ? after : before;
     for (const keys of sweep % 2 ? layers.toReversed() : layers) {
-      const wanted = keys.map((key) => (near(key).length ? mean(near(key).map((one) => y.get(one))) : y.get(key)));
+      const wanted = keys.map((key) => mean((near(key).length ? near(key) : [key]).map((one) => y.get(one))));
       settle(keys, wanted).forEach((centre, at) => y.set(keys[at], centre));
     }
   }
@@ -119,7 +122,7 @@ export function arrange(nodes, edges) {
   let x = MARGIN;
   for (const keys of graph.layers) {
     const width = Math.max(...keys.map((key) => WIDTH[kinds.get(key)] ?? 0));
-    for (const key of keys) places.set(key, { x, y: y.get(key) - top, width: kinds.has(key) ? WIDTH[kinds.get(key)] : width });
+    for (const key of keys) places.set(key, { x, y: y.get(key) - top, width: WIDTH[kinds.get(key)] ?? width });
     x += width + ACROSS;
   }
   const height = Math.max(...y.values()) - top + HEIGHT / 2 + MARGIN;
@@ -136,18 +139,19 @@ function curve(chain, places) {
   return `M${points[0].x + points[0].width} ${points[0].y} ${parts.join(" ")}`;
 }
 
-const shorten = (text) => (text.length > LETTERS ? `${text.slice(0, LETTERS - 1)}…` : text);
+const shorten = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
 function drawNode(node, { x, y, width }, isHere) {
   const box = { x, y: y - HEIGHT / 2, width, height: HEIGHT, rx: node.kind === "run" ? HEIGHT / 2 : 7 };
   const words = `${node.kind === "run" ? "Run" : "Data"} ${node.label}, ${node.note}`;
   const inset = x + (node.kind === "run" ? 20 : 12);
-  const attributes = { href: node.href, class: `${node.kind} ${node.look}${isHere ? " here" : ""}`, "aria-label": words };
+  const look = `${node.kind} ${node.look}${isHere ? " here" : ""}`;
+  const attributes = { href: node.href, class: look, "aria-label": words, "data-key": `node ${node.id}` };
   const texts = [
-    draw("text", { x: inset, y: y - 4 }, shorten(node.label)),
-    draw("text", { x: inset, y: y + 13, class: "small" }, shorten(node.note)),
+    draw("text", { x: inset, y: y - 4 }, shorten(node.label, LETTERS.label)),
+    draw("text", { x: inset, y: y + 13, class: "small" }, shorten(node.note, LETTERS.note)),
   ];
-  return draw("a", { ...attributes, "data-key": `node ${node.id}` }, draw("title", {}, node.about), draw("rect", box), ...texts);
+  return draw("a", attributes, draw("title", {}, node.about), draw("rect", box), ...texts);
 }
 
 /** The drawing; `here` is the node it is about. Edges light up with the node under the pointer or focus. */
@@ -162,5 +166,7 @@ export function drawGraph(nodes, edges, here) {
       box.addEventListener(event, () => light(node.id, on));
     return box;
   });
-  return draw("svg", { width, height, viewBox: `0 0 ${width} ${height}` }, ...lines, ...boxes);
+  const drawing = draw("svg", { width, viewBox: `0 0 ${width} ${height}` }, ...lines, ...boxes);
+  drawing.style.minWidth = `${width * SMALLEST}px`;
+  return drawing;
 }

@@ -62,7 +62,10 @@ function append(paper, piece) {
 }
 
 function facts(run) {
-  const output = (entry) => make("span", { className: "actions" }, mounts([entry]), hasEnded(run) ? download(entry.knitId) : "");
+  const output = (entry) => {
+    const content = hasEnded(run) ? [download(entry.knitId)] : [];
+    return make("span", { className: "actions" }, mounts([entry]), ...content);
+  };
   const known = {
     Status: runStatus(run),
     Plan: planCell(run.plan),
