@@ -142,6 +142,55 @@ def gpt2_path(scratch_path: Path, tokenizer_maker: Callable[[Path, bool], int]) 
     return path
 
 
+@pytest.fixture(scope="session")
+def gguf_path(scratch_path: Path) -> Path:
+    """A random Llama of two layers with a character tokenizer, in one GGUF file."""
+    from gguf import GGUFWriter
+
+    path = scratch_path / "tiny-gguf"
+    path.mkdir()
+    width, inner, heads = 32, 64, 2
+    tokens = ["<|end|>", "\u0120", ":", *"abcdefghijklmnopqrstuvwxyzAC0123456789", "ba", "go"]
+    writer = GGUFWriter(path / "tiny.gguf", "llama")
+    writer.add_context_length(256)
+    writer.add_embedding_length(width)
+    writer.add_block_count(2)
+    writer.add_feed_forward_length(inner)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(heads)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_rope_dimension_count(width // heads)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(tokens)
+    writer.add_token_types([3] + [1] * (len(tokens) - 1))
+    writer.add_token_merges(["b a", "g o"])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(0)
+    for name, shape in llama_shapes(len(tokens), width, inner).items():
+        weight = np.random.default_rng(len(name)).normal(1 if len(shape) == 1 else 0, 0.02, shape)
+        writer.add_tensor(name, weight.astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def llama_shapes(tokens: int, width: int, inner: int) -> dict[str, tuple[int, ...]]:
+    """The tensors of a Llama of two layers under their GGUF names."""
+    shapes: dict[str, tuple[int, ...]] = {"token_embd": (tokens, width), "output_norm": (width,)}
+    for block in ("blk.0.", "blk.1."):
+        square = ("attn_q", "attn_k", "attn_v", "attn_output")
+        shapes |= {block + name: (width, width) for name in square}
+        shapes |= {block + name: (inner, width) for name in ("ffn_gate", "ffn_up")}
+        shapes[block + "ffn_down"] = (width, inner)
+        shapes |= {block + name: (width,) for name in ("attn_norm", "ffn_norm")}
+    return {f"{name}.weight": shape for name, shape in shapes.items()}
+
+
 @pytest.fixture
 def train_settings(train_path: Path, tmp_path: Path) -> Callable[..., TrainSettings]:
     """Settings of a small quick training, with the given ones put over them."""

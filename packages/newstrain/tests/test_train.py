@@ -19,9 +19,16 @@ CASES: dict[str, dict[str, object]] = {
     "tfidf-svm": {"head": "tfidf-svm"},
     "probe": {"head": "probe", "base": "sentence_path"},
     "pooled": {"head": "seqcls", "base": "sentence_path", "epochs": 2},
+    "pooled-from-probe": {
+        "base": "sentence_path",
+        "head_start": "probe",
+        "lora_layers": 1,
+        "truncation": "head-tail",
+    },
     "seqcls-bert": {"head": "seqcls", "base": "bert_path"},
     "seqcls-gpt2": {"head": "seqcls", "base": "gpt2_path", "lora_dropout": 0.1},
     "seqcls-full": {"base": "bert_path", "tuning": "full", "early_stopping": 1, "epochs": 3},
+    "causal-gguf": {"head": "causal", "base": "gguf_path", "max_length": 64, "max_steps": 2},
     "causal": {"head": "causal", "base": "gpt2_path", "max_length": 32},
 }
 

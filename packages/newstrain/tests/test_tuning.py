@@ -15,12 +15,12 @@ from safetensors import safe_open
 Make = Callable[..., TrainSettings]
 
 
-@pytest.mark.parametrize(("head", "base"), [("seqcls", "bert_path"), ("causal", "gpt2_path")])
+@pytest.mark.parametrize(("head", "base"), [("seqcls", "bert_path"), ("causal", "gguf_path")])
 def test_four_bit_trains_and_opens_again(
     train_settings: Make, request: pytest.FixtureRequest, test_path: Path, head: str, base: str
 ) -> None:
     path = request.getfixturevalue(base)
-    settings = train_settings(head=head, base_model=str(path), quantisation="nf4", max_steps=2, max_length=32)
+    settings = train_settings(head=head, base_model=str(path), quantisation="nf4", max_steps=2, max_length=64)
     run_train(settings)
     model = settings.save_to / "model"
     with safe_open(model / "adapter" / "adapter_model.safetensors", framework="pt") as file:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from transformers import (
     AutoTokenizer,
     BitsAndBytesConfig,
+    GgufConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -50,6 +51,8 @@ def load_model(
     more: dict[str, object] = dict(options or {})
     if gguf_file is not None:
         more["gguf_file"] = gguf_file
+        # Kept in its blocks a model could not be trained or saved.
+        more["quantization_config"] = GgufConfig(dequantize=True)
     else:
         more["use_safetensors"] = True
     if nf4:

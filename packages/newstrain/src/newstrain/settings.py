@@ -1,5 +1,4 @@
 """What `newstrain train` and `newstrain predict` may be told. Knows the heads' names, never their code."""
-# ruff: noqa: RUF009 - setting() makes a dataclass field, as dataclasses.field does
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
