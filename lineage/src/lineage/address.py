@@ -63,7 +63,7 @@ def check_address(uri: str, *, create: bool) -> None:
         socket.create_connection(place, timeout=CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
         raise NewsError(
-            f"MLflow at {uri} cannot be reached ({error}): start it, or give another --tracking-uri",
+            f"MLflow at {uri} cannot be reached ({error}): start it, or give another --tracking-uri.",
             code="unreachable",
         ) from error
 
@@ -74,13 +74,13 @@ def _check_file(uri: str, path: Path, create: bool) -> None:
         if not create:
             raise NewsError(
                 f"MLflow's database {path} does not exist: run knit-mlflow sync first, or correct "
-                f"--tracking-uri {uri}",
+                f"--tracking-uri {uri}.",
                 code="missing",
             )
         if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
             raise NewsError(
                 f"MLflow's database {path} cannot be made, its folder is missing or not writable: "
-                "make the folder, or give another --tracking-uri",
+                "make the folder, or give another --tracking-uri.",
                 code="unreachable",
             )
         return
@@ -89,7 +89,7 @@ def _check_file(uri: str, path: Path, create: bool) -> None:
             connection.execute("PRAGMA schema_version").fetchone()
     except sqlite3.Error as error:
         raise NewsError(
-            f"MLflow's database {path} cannot be opened ({error}): correct --tracking-uri {uri}",
+            f"MLflow's database {path} cannot be opened ({error}): correct --tracking-uri {uri}.",
             code="unreachable",
         ) from error
 

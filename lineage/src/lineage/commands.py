@@ -188,7 +188,7 @@ def open_source(settings: FromSource) -> Iterator[Source]:
 
             yield open_engine(settings.api_root)
     except KnitError as error:
-        raise NewsError(f"the source failed: {error.message}", code="unreachable") from error
+        raise NewsError(f"the source failed: {error.message}.", code="unreachable") from error
 
 
 @contextmanager

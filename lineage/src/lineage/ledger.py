@@ -111,7 +111,7 @@ def open_ledger(path: Path) -> Iterator[Ledger]:
         except BlockingIOError as error:
             raise NewsError(
                 f"another knit-mlflow holds the ledger {path}: wait for it to end, or give this one "
-                "its own with --ledger",
+                "its own with --ledger.",
                 code="invalid",
             ) from error
         with closing(sqlite3.connect(path, timeout=30)) as connection:
@@ -127,6 +127,6 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         connection.executescript(SCHEMA)
     except sqlite3.DatabaseError as error:
         raise NewsError(
-            f"{path} is not a ledger of knit-mlflow ({error}): move it away; everything in it is found again",
+            f"{path} is not a ledger of knit-mlflow ({error}): move it away, all in it is found again.",
             code="corrupt",
         ) from error

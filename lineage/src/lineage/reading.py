@@ -88,5 +88,5 @@ def reaching_source() -> Iterator[None]:
             "unavailable": ": start again in a moment",
         }
         raise NewsError(
-            f"reading the source failed ({error.message}){remedy.get(error.code, '')}", code="unreachable"
+            f"reading the source failed ({error.message}){remedy.get(error.code, '')}.", code="unreachable"
         ) from error

@@ -41,7 +41,7 @@ def resolve(tracker: Tracker, key: str) -> list[Match]:
     if not matches:
         raise NewsError(
             f"{key!r} is no runId, knitId or MLflow run id of anything mirrored in {tracker.uri}: check it, "
-            "or run knit-mlflow sync",
+            "or run knit-mlflow sync.",
             code="missing",
         )
     return sorted(matches, key=lambda match: (match.run.deleted, match.role, match.run.mlflow_id))

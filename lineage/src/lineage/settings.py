@@ -3,7 +3,6 @@
 Contradictions are refused when they are made. Knows neither MLflow nor an engine.
 """
 
-
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -137,6 +137,6 @@ def _brake(missing: Sequence[str], visible: set[str], options: Options) -> None:
         raise NewsError(
             f"{len(missing)} of {len(visible)} mirrored Runs of source {options.source_name!r} are not in "
             "this engine: correct --api-root, give another engine its own --source, or say "
-            "--allow-removals",
+            "--allow-removals.",
             code="invalid",
         )

@@ -5,6 +5,7 @@ commands import it when they need it.
 """
 
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -94,12 +95,13 @@ class Tracker:
         found = self.client.get_experiment_by_name(name)
         if found is None:
             path = sqlite_path(self.uri)
-            place = None if path is None else (path.parent / "mlartifacts" / name).as_uri()
+            folder = re.sub(r"[^\w\-]+", "_", name)
+            place = None if path is None else (path.parent / "mlartifacts" / folder).as_uri()
             return self.client.create_experiment(name, place, dict(EXPERIMENT_TAGS))
         if found.lifecycle_stage != "active":
             raise NewsError(
                 f"the experiment {name!r} was deleted in MLflow: restore it there, or give another "
-                "name with --experiment",
+                "name with --experiment.",
                 code="invalid",
             )
         return str(found.experiment_id)
@@ -193,6 +195,6 @@ def talking_to(uri: str) -> Iterator[None]:
     except MlflowException as error:
         reason = " ".join(str(error).split())[:300]
         raise NewsError(
-            f"MLflow at {uri} failed ({reason}): start again when it works; what is written stays",
+            f"MLflow at {uri} failed ({reason}): start again when it works; what is written stays.",
             code="unreachable",
         ) from error

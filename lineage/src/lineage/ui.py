@@ -40,7 +40,7 @@ def serve_ui(uri: str, port: int) -> None:
         process.terminate()
         process.wait()
     if code:
-        raise NewsError(f"mlflow server ended with code {code}: see what it said above", code="unreachable")
+        raise NewsError(f"mlflow server ended with code {code}: see what it said above.", code="unreachable")
 
 
 def find_views(path: Path) -> list[str]:
@@ -64,6 +64,6 @@ def check_port(port: int) -> None:
         except OSError as error:
             raise NewsError(
                 f"port {port} on {HOST} cannot be used ({error.strerror}): stop what listens there, or give "
-                "another --port",
+                "another --port.",
                 code="invalid",
             ) from error
