@@ -1,11 +1,11 @@
 """The web page, driven in a real headless Chromium over its debugging pipe, against a real server."""
 
-import base64
 import json
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -21,16 +21,31 @@ from knitlite.runners.process import ProcessRunner
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage --disable-extensions "
-    "--remote-debugging-pipe"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--disable-extensions",
+    "--remote-debugging-pipe",
+]
+# Chromium reads commands from its descriptor 3 and writes answers to its descriptor 4.
+LAUNCH = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+os.dup2(ends[0], 3)
+os.dup2(ends[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 HOSTILE = (
     "<img src=x onerror=document.title='owned'>",
     "</title><script>document.title='owned'</script>",
     "x: javascript:document.title='owned'",
-    "ünï‮cödé 🧶",
+    "ünï\u202ecödé 🧶",
 )
 
 
@@ -38,17 +53,21 @@ class Browser:
     """One page of Chromium, spoken to in the DevTools protocol over a pair of pipes."""
 
     def __init__(self, profile: Path) -> None:
-        ours_out, theirs_in = self._pipe()
-        theirs_out, ours_in = self._pipe()
-        # Chromium reads its descriptor 3 and writes its descriptor 4.
-        script = f'exec "$@" 3<&{ours_out} 4>&{ours_in}'
-        command = ["sh", "-c", script, "sh", str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}"]
-        quiet = subprocess.DEVNULL
-        self._process = subprocess.Popen(command, stdout=quiet, stderr=quiet, pass_fds=(ours_out, ours_in))
-        os.close(ours_out)
-        os.close(ours_in)
-        self._to: BinaryIO = os.fdopen(theirs_in, "wb", buffering=0)
-        self._from: BinaryIO = os.fdopen(theirs_out, "rb")
+        commands, commands_end = os.pipe()
+        answers_end, answers = os.pipe()
+        ends = (commands, answers)
+        launch = [sys.executable, "-c", LAUNCH, *map(str, ends)]
+        flags = [*FLAGS, f"--user-data-dir={profile}", "about:blank"]
+        self._process = subprocess.Popen(
+            [*launch, str(CHROMIUM), *flags],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=ends,
+        )
+        for end in ends:
+            os.close(end)
+        self._to: BinaryIO = os.fdopen(commands_end, "wb", buffering=0)
+        self._from: BinaryIO = os.fdopen(answers_end, "rb")
         self._count = 0
         self._session: str | None = None
         self.requested: list[str] = []
@@ -56,10 +75,6 @@ class Browser:
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Network", "Page", "Runtime"):
             self.send(f"{domain}.enable")
-
-    @staticmethod
-    def _pipe() -> tuple[int, int]:
-        return os.pipe()
 
     def send(self, method: str, **parameters: object) -> Any:
         """The result of a command; notes the requests that the page makes meanwhile."""
@@ -95,26 +110,16 @@ class Browser:
         self.send("Page.navigate", url="about:blank")
         self.send("Page.navigate", url=url)
 
-    def wait(self, condition: str, seconds: float = 30.0) -> Any:
-        """Until a script gives a true value, which is returned."""
+    def wait(self, condition: str, seconds: float = 30.0) -> None:
+        """Until a script gives a true value."""
         deadline = time.monotonic() + seconds
-        while not (value := self.run(condition)):
+        while not self.run(f"Boolean({condition})"):
             text = self.run("document.body && document.body.innerText")
             assert time.monotonic() < deadline, f"{condition} did not come true in: {text}"
             time.sleep(0.05)
-        return value
 
     def text(self) -> str:
         return str(self.run("document.querySelector('main').innerText"))
-
-    def shoot(self, path: Path, size: tuple[int, int], *, dark: bool = False) -> None:
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.send("Emulation.setEmulatedMedia", features=[scheme])
-        path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"]))
-
-    def resize(self, width: int, height: int) -> None:
-        form = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        self.send("Emulation.setDeviceMetricsOverride", **form)
 
     def close(self) -> None:
         self._to.close()
@@ -138,7 +143,7 @@ class Pipeline:
         self.origin = self.service.api_root.removesuffix("/api")
         self._folder = folder
         self.apply(
-            "good:1", ["sh", "-c", "echo <b>hello</b> $0; echo made > $1/file"], "kind:good", "kind:made"
+            "good:1", ["sh", "-c", "echo '<b>hello</b>'; echo made > $1/file"], "kind:good", "kind:made"
         )
         self.apply("next:1", ["sh", "-c", "sleep 0.3; cp $0/file $1/file"], "kind:made", "kind:final")
         self.apply("bad:1", ["sh", "-c", "echo no; exit 7"], "kind:bad", "kind:never")
@@ -239,7 +244,7 @@ def test_hostile_tags_are_text(browser: Browser, pipeline: Pipeline) -> None:
     for fragment in ("#/data", f"#/lineage/{pipeline.good.knit_id}"):
         browser.run(f"location.hash = '{fragment}'")
         browser.wait("document.querySelectorAll('.tag').length && document.querySelector('#live.live')")
-        shown = browser.wait("[...document.querySelectorAll('.tag')].map(e => e.textContent)")
+        shown = browser.run("[...document.querySelectorAll('.tag')].map(e => e.textContent)")
         assert {f"hostile:{text}" for text in HOSTILE} <= set(shown)
         assert browser.run("document.querySelectorAll('main img, main script').length") == 0
         assert browser.run("document.title").endswith("knitlite")
@@ -305,20 +310,24 @@ def test_lineage(browser: Browser, pipeline: Pipeline) -> None:
     assert browser.run("document.querySelectorAll('.graph path.lit').length") > 0
 
 
-OVERLAPS = """rects => { const boxes = rects.map(r => r.getBoundingClientRect()); return boxes.filter((a, i) =>
-  boxes.some((b, k) => k > i && a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)
-).length; }"""
-SIXTY = """(async () => { const { drawGraph } = await import('/page/graph.js');
+OVERLAPS = """rects => {
+  const boxes = rects.map(rect => rect.getBoundingClientRect());
+  const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  return boxes.filter((a, i) => boxes.some((b, k) => k > i && meet(a, b))).length;
+}"""
+SIXTY = """(async () => {
+  const { drawGraph } = await import('/page/graph.js');
   const node = (id, kind) => ({ id, kind, href: '#', label: id, note: id, about: id, look: 'done' });
   const nodes = [], edges = [];
   for (let run = 0; run < 20; run += 1) {
     nodes.push(node(`r${run}`, 'run'), node(`a${run}`, 'data'), node(`b${run}`, 'data'));
     edges.push([`r${run}`, `a${run}`], [`r${run}`, `b${run}`]);
-    if (run) edges.push([`a${(run - 1) >> 1}`, `r${run}`], [`b${run >> 2}`, `r${run}`].map((x, i) => i ? x : (run >> 2) < run ? x : `a${(run - 1) >> 1}`));
+    if (run) edges.push([`a${(run - 1) >> 1}`, `r${run}`], [`b${run >> 2}`, `r${run}`]);
   }
-  const svg = drawGraph(nodes, edges, 'a0');
-  document.querySelector('main').replaceChildren(svg);
-  return [nodes.length, svg.querySelectorAll('path').length - edges.length]; })()"""
+  const drawing = drawGraph(nodes, edges, 'a0');
+  document.querySelector('main').replaceChildren(drawing);
+  return [nodes.length, edges.length - drawing.querySelectorAll('path').length];
+})()"""
 
 
 @needs_browser

@@ -112,7 +112,8 @@ class Execution:
             running.release()
             self._core.faults.reach("run.released")
         else:
-            running.stop()
+            # In a thread of its own: `stop` waits for the end, which `wait` has to notice.
+            threading.Thread(target=running.stop, name=f"stop {self.run_id}", daemon=True).start()
         return running.wait()
 
     def _record_start(self, handle: str) -> bool:

@@ -12,8 +12,8 @@ const line = (...parts) => make("span", { className: "line" }, ...parts);
 
 /** A short id that leads somewhere, with a button that copies the whole. */
 export function copyable(id, href) {
-  const properties = { type: "button", className: "copy", ariaLabel: `copy ${id}`, data: { key: `copy ${id}` } };
-  const button = make("button", properties, "copy");
+  const button = make("button", { type: "button", className: "copy", data: { key: `copy ${id}` } }, "copy");
+  button.ariaLabel = `copy ${id}`;
   button.onclick = async () => {
     await copyText(id);
     button.textContent = "copied";

@@ -55,7 +55,7 @@ function neighbours(steps, own, other) {
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** Fewer crossings: each layer is sorted by the mean place of its neighbours, to and fro; the best order wins. */
+/** Each layer is sorted by the mean place of its neighbours, to and fro; the order with fewest crossings wins. */
 function order({ layers, before, after }) {
   let best = { crossings: Infinity, layers };
   for (let sweep = 0; sweep < SWEEPS && best.crossings > 0; sweep += 1) {
@@ -158,8 +158,10 @@ function drawNode(node, { x, y, width }, isHere) {
 export function drawGraph(nodes, edges, here) {
   const { places, chains, width, height } = arrange(nodes, edges);
   const lines = chains.map((chain) => draw("path", { d: curve(chain, places) }));
-  const light = (id, on) =>
-    chains.forEach((chain, at) => lines[at].classList.toggle("lit", on && (chain[0] === id || chain.at(-1) === id)));
+  const light = (id, on) => {
+    for (const [at, chain] of chains.entries())
+      lines[at].classList.toggle("lit", on && [chain[0], chain.at(-1)].includes(id));
+  };
   const boxes = nodes.map((node) => {
     const box = drawNode(node, places.get(node.id), node.id === here);
     for (const [event, on] of [["mouseenter", true], ["mouseleave", false], ["focus", true], ["blur", false]])

@@ -22,8 +22,10 @@ export function lineageView(knitId) {
   const show = ({ runs, data, cut }) => {
     const { nodes, edges } = toGraph(runs, data, records);
     const count = (kind) => nodes.filter((node) => node.kind === kind).length;
-    const about = `${count("data")} Data, ${count("run")} Runs, from left to right${cut ? "; there are more" : ""}`;
-    const title = make("h1", {}, "Lineage of", copyable(knitId, toLineage(knitId)), chips(records.get(knitId).tags));
+    const more = cut ? "; there are more" : "";
+    const about = `${count("data")} Data, ${count("run")} Runs, from left to right${more}`;
+    const tags = chips(records.get(knitId).tags);
+    const title = make("h1", {}, "Lineage of", copyable(knitId, toLineage(knitId)), tags);
     const graph = make("div", { className: "graph", tabIndex: 0 }, drawGraph(nodes, edges, knitId));
     return make("div", {}, title, make("p", { className: "bar" }, about, download(knitId)), graph);
   };

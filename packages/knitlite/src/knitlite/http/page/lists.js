@@ -1,8 +1,8 @@
 // The three lists with their filter. Asks for one list at a time; draws a bounded number of rows.
 
 import { askText } from "./api.js";
-import { badge, chips, copyable, download, link, makerCell, moment, mounts, planCell, planSide } from "./cells.js";
-import { runStatus, toLineage, toRun } from "./cells.js";
+import { badge, chips, copyable, download, link, moment, mounts, toLineage, toRun } from "./cells.js";
+import { makerCell, planCell, planSide, runStatus } from "./cells.js";
 import { $, make } from "./elements.js";
 import { commandOf, dataStatus, inputsOf, logOf, madeBy, planLabel, planStatus, valueOf } from "./records.js";
 
@@ -74,7 +74,8 @@ const RUNS = {
   statuses: ["waiting", "deactivated", "starting", "running", "completing", "aborting", "done", "failed"],
   words: (run) => {
     const data = tagsAndIds([...inputsOf(run), ...madeBy(run)]);
-    return [run.runId, run.plan.planId, planLabel(run.plan), run.plan.image ?? "", commandOf(run.plan), ...data];
+    const plan = [run.plan.planId, planLabel(run.plan), run.plan.image ?? "", commandOf(run.plan)];
+    return [run.runId, ...plan, ...data];
   },
   columns: {
     Run: (run) => copyable(run.runId, toRun(run.runId)),
@@ -111,7 +112,8 @@ export function listView(kind, redraw) {
     if (!some) return noMatch(redraw);
     const onclick = () => redraw((shown *= 5));
     const more = make("button", { type: "button", onclick }, `show more, ${some - shown} are left`);
-    return make("div", {}, table(list.columns, wanted.slice(0, shown)), some > shown ? make("p", {}, more) : "");
+    const rest = some > shown ? [make("p", {}, more)] : [];
+    return make("div", {}, table(list.columns, wanted.slice(0, shown)), ...rest);
   };
   return { load, show, list };
 }

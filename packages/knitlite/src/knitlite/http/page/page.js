@@ -17,7 +17,8 @@ function redraw() {
   const place = scrolled && [scrolled.scrollLeft, scrolled.scrollTop];
   $("main").replaceChildren(visit.view.show(visit.found));
   if (place) document.querySelector(".graph")?.scrollTo(...place);
-  if (focused) document.querySelector(`main [data-key="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  const again = focused && document.querySelector(`main [data-key="${CSS.escape(focused)}"]`);
+  if (again) again.focus({ preventScroll: true });
   if (visit.view.list) remember();
 }
 
@@ -43,9 +44,9 @@ async function turn(mine) {
 }
 
 function tell(state, trouble) {
-  const text = state === "live" ? `live · ${new Date().toTimeString().slice(0, 8)}` : `${trouble} – asking again`;
+  const clock = new Date().toTimeString().slice(0, 8);
   $("live").className = state;
-  $("live").textContent = text;
+  $("live").textContent = state === "live" ? `live · ${clock}` : `${trouble} – asking again`;
   if (state === "lost" && !visit.found) $("main").replaceChildren(make("p", { className: "quiet" }, trouble));
 }
 

@@ -1,0 +1,123 @@
+"""How many Runs at once, which first, and how soon."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from knitfab.records import Mountpoint, Plan, PlanSpec, Tag
+from knitlite import Capacity, EmbeddedEngine, EngineSettings
+from knitlite.runners import ExitStatus
+from knitlite.runners.held import HeldRunner
+
+IN = Tag("kind", "in")
+GIB = 1 << 30
+
+
+@pytest.fixture
+def runner() -> HeldRunner:
+    return HeldRunner()
+
+
+@pytest.fixture
+def small(tmp_path: Path, runner: HeldRunner) -> Iterator[EmbeddedEngine]:
+    """An engine of two processors and four gibibytes."""
+    settings = EngineSettings(tmp_path / "root", runner, Capacity(2.0, 4.0 * GIB))
+    with EmbeddedEngine.open(settings) as opened:
+        yield opened
+
+
+def apply(engine: EmbeddedEngine, name: str, **resources: str) -> Plan:
+    spec = PlanSpec(
+        image=f"localhost/{name}:v1",
+        entrypoint=("true",),
+        inputs=(Mountpoint("/in", (IN,)),),
+        resources=resources,
+    )
+    return engine.apply_plan(spec)
+
+
+def push(engine: EmbeddedEngine, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    engine.push_data(folder, [IN])
+
+
+def running(engine: EmbeddedEngine) -> set[str]:
+    return {run.plan.image or "" for run in engine.find_runs(statuses=["running"])}
+
+
+def wait_for(look: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not look():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def images(*names: str) -> set[str]:
+    return {f"localhost/{name}:v1" for name in names}
+
+
+def finish(engine: EmbeddedEngine, runner: HeldRunner, name: str) -> None:
+    (run,) = [run for run in engine.find_runs(statuses=["running"]) if run.plan.image in images(name)]
+    runner.finish(run.run_id, ExitStatus(0, ""))
+
+
+def test_as_many_as_fit(small: EmbeddedEngine, runner: HeldRunner, tmp_path: Path) -> None:
+    push(small, tmp_path / "data")
+    for name in ("aa", "bb", "cc"):
+        apply(small, name, cpu="1", memory="1Gi")
+    wait_for(lambda: running(small) == images("aa", "bb"))
+    time.sleep(0.1)
+    assert running(small) == images("aa", "bb")
+    finish(small, runner, "bb")
+    wait_for(lambda: running(small) == images("aa", "cc"))
+
+
+def test_memory_counts_too(small: EmbeddedEngine, runner: HeldRunner, tmp_path: Path) -> None:
+    push(small, tmp_path / "data")
+    for name in ("aa", "bb"):
+        apply(small, name, cpu="100m", memory="3Gi")
+    wait_for(lambda: running(small) == images("aa"))
+    finish(small, runner, "aa")
+    wait_for(lambda: running(small) == images("bb"))
+
+
+def test_more_than_the_machine_runs_alone(small: EmbeddedEngine, runner: HeldRunner, tmp_path: Path) -> None:
+    push(small, tmp_path / "data")
+    apply(small, "aa", cpu="1")
+    apply(small, "big", cpu="64", memory="1Ti")
+    apply(small, "cc", cpu="1")
+    wait_for(lambda: running(small) == images("aa", "cc"))
+    finish(small, runner, "aa")
+    finish(small, runner, "cc")
+    wait_for(lambda: running(small) == images("big"))
+
+
+def test_unset_limits_count_as_the_default(small: EmbeddedEngine, runner: HeldRunner, tmp_path: Path) -> None:
+    plans = [apply(small, name) for name in ("aa", "bb", "cc")]
+    for plan in plans:
+        small.set_resources(plan.plan_id, unset=["cpu", "memory"])
+    push(small, tmp_path / "data")
+    wait_for(lambda: len(running(small)) == 2)
+    time.sleep(0.1)
+    assert len(running(small)) == 2
+
+
+def test_stopped_while_waiting_never_starts(small: EmbeddedEngine, tmp_path: Path) -> None:
+    push(small, tmp_path / "data")
+    apply(small, "aa", cpu="2")
+    wait_for(lambda: running(small) == images("aa"))
+    plan = apply(small, "bb")
+    (run,) = small.find_runs(plans=[plan.plan_id])
+    assert small.stop_run(run.run_id, fail=True).status == "aborting"
+    wait_for(lambda: small.get_run(run.run_id).status == "failed")
+    assert running(small) == images("aa")
+
+
+def test_a_short_task_ends_at_once(engine: EmbeddedEngine, tmp_path: Path) -> None:
+    """Nothing waits for a clock: from the upload to the end of the Run in well under a second."""
+    apply(engine, "aa", cpu="100m")
+    began = time.monotonic()
+    push(engine, tmp_path / "data")
+    wait_for(lambda: len(engine.find_runs(statuses=["done"])) == 2)
+    assert time.monotonic() - began < 2
