@@ -17,6 +17,7 @@ from typing import BinaryIO
 # gzip header: no time, no name, no extra flags, operating system unknown (255).
 MEMBER_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 STORED_BLOCK = 65535
+INFLATE = 1 << 18  # how much is inflated at a time; no byte depends on it
 STORED_MEMBER = 1 << 20  # stored bytes are gathered to members of this size: part of format 1
 
 
@@ -64,7 +65,7 @@ class MemberWriter:
             self.put(piece)
             pending = piece
             while pending:
-                plain = inflate.decompress(pending, STORED_MEMBER)
+                plain = inflate.decompress(pending, INFLATE)
                 pending = inflate.unconsumed_tail
                 self.plain_hash.update(plain)
                 file_hash.update(plain)
