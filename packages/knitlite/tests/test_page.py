@@ -111,9 +111,9 @@ class Browser:
         self.send("Page.navigate", url=url)
 
     def wait(self, condition: str, seconds: float = 30.0) -> None:
-        """Until a script gives a true value."""
+        """Until a script gives a true value; what it looks at may not be there yet."""
         deadline = time.monotonic() + seconds
-        while not self.run(f"Boolean({condition})"):
+        while not self.run(f"(() => {{ try {{ return Boolean({condition}) }} catch {{ return false }} }})()"):
             text = self.run("document.body && document.body.innerText")
             assert time.monotonic() < deadline, f"{condition} did not come true in: {text}"
             time.sleep(0.05)
@@ -253,7 +253,7 @@ def test_hostile_tags_are_text(browser: Browser, pipeline: Pipeline) -> None:
 @needs_browser
 def test_plans(browser: Browser, pipeline: Pipeline) -> None:
     browser.open(f"{pipeline.origin}/#/plans")
-    browser.wait("document.querySelectorAll('tbody tr').length === 5")
+    browser.wait("document.querySelectorAll('tbody tr').length === 3")
     text = browser.text()
     assert "example/good:1" in text
     assert "kind:made" in text
@@ -333,7 +333,7 @@ SIXTY = """(async () => {
 @needs_browser
 def test_sixty_nodes_do_not_overlap(browser: Browser, pipeline: Pipeline) -> None:
     browser.open(f"{pipeline.origin}/#/plans")
-    browser.wait("document.querySelectorAll('tbody tr').length === 5")
+    browser.wait("document.querySelectorAll('tbody tr').length === 3")
     assert browser.run(SIXTY) == [60, 0]
     assert browser.run(f"({OVERLAPS})([...document.querySelectorAll('svg rect')])") == 0
 
@@ -371,6 +371,8 @@ def test_token(browser: Browser, tmp_path: Path) -> None:
 @needs_browser
 def test_nothing_leaves_the_origin(browser: Browser, pipeline: Pipeline) -> None:
     """No view asks another server, and the policy would not let it."""
+    browser.open("about:blank")
+    browser.wait("location.href === 'about:blank'")
     browser.requested.clear()
     for fragment in ("data", "plans", "runs", f"lineage/{pipeline.good.knit_id}"):
         browser.open(f"{pipeline.origin}/#/{fragment}")

@@ -74,7 +74,7 @@ function dataNode({ knitId, tags, upstream }, common) {
     id: knitId,
     href: toLineage(knitId),
     label: (telling.length ? telling : ownTags(tags)).join("  ") || "no tags",
-    note: `${place} · ${brief(knitId)}`,
+    note: `${run.status === "failed" ? "failed " : ""}${place} · ${brief(knitId)}`,
     about: [knitId, ...ownTags(tags)].join("\n"),
     look: lookOf(run.status),
   };

@@ -4,7 +4,8 @@ import { askText } from "./api.js";
 import { badge, chips, copyable, download, link, moment, mounts, toLineage, toRun } from "./cells.js";
 import { makerCell, planCell, planSide, runStatus } from "./cells.js";
 import { $, make } from "./elements.js";
-import { commandOf, dataStatus, inputsOf, logOf, madeBy, planLabel, planStatus, valueOf } from "./records.js";
+import { commandOf, dataStatus, inputsOf, isUpload, logOf, madeBy } from "./records.js";
+import { planLabel, planStatus, valueOf } from "./records.js";
 
 const ROWS = 200; // drawn before "show more"
 
@@ -46,6 +47,7 @@ const DATA = {
 const PLANS = {
   path: "/api/plans",
   newestFirst: false,
+  keep: (plan) => !isUpload(plan), // of these there are always two, and nobody applied them
   status: planStatus,
   statuses: ["active", "inactive"],
   words: (plan) => {
@@ -101,10 +103,10 @@ export function listView(kind, redraw) {
   let shown = ROWS;
   const load = async (signal) => {
     const key = await askText(list.path, signal);
-    return { key, read: () => (list.newestFirst ? JSON.parse(key).reverse() : JSON.parse(key)) };
+    return { key, read: () => JSON.parse(key).filter(list.keep ?? Boolean) };
   };
   const show = (found) => {
-    found.items ??= found.read();
+    found.items ??= list.newestFirst ? found.read().reverse() : found.read();
     const wanted = chosen(list, found.items);
     const [all, some] = [found.items.length, wanted.length];
     $("count").textContent = some === all ? `${all}` : `${some} of ${all}`;
