@@ -37,7 +37,10 @@ class Execution:
 
     def execute(self) -> None:
         """Until the Run is finished, or given back to the queue because the engine closes."""
-        plan, inputs = self._claim()
+        claimed = self._claim()
+        if claimed is None:
+            return
+        plan, inputs = claimed
         job = self._prepare(plan, inputs)
         refusal = self._runner.refusal(job)
         if refusal is not None:
@@ -57,9 +60,12 @@ class Execution:
         if running is not None:
             running.stop()
 
-    def _claim(self) -> tuple[StoredPlan, Mapping[int, str]]:
+    def _claim(self) -> tuple[StoredPlan, Mapping[int, str]] | None:
+        """The plan and the inputs; None when the Run was stopped or held at the last moment."""
         now = self._core.clock.now()
         with self._core.database.write() as tx:
+            if run_rows.get_run(tx, self.run_id).status != "waiting":
+                return None
             run_rows.change_status(tx, self.run_id, "ready", now)
             run_rows.change_status(tx, self.run_id, "starting", now)
             plan = get_plan(tx, run_rows.get_run(tx, self.run_id).plan_id)

@@ -14,6 +14,7 @@ from typing import Final, Self
 from knitfab.errors import KnitError
 
 _PATIENCE_SECONDS: Final = 2.0
+_NETWORK: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "fuse.sshfs"})
 
 
 class Root:
@@ -25,6 +26,7 @@ class Root:
         `invalid` when another engine has it or it can't be written.
         """
         self.path = path.absolute()
+        refuse_network_disk(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -61,6 +63,23 @@ class Root:
         trace: TracebackType | None,
     ) -> None:
         self.close(clean=kind is None)
+
+
+def refuse_network_disk(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> None:
+    """SQLite can't keep its promises where locks and flushes go over a network: `invalid`."""
+    try:
+        lines = mounts.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return
+    place, kind = Path("/"), ""
+    for line in lines:
+        own, _, rest = line.partition(" - ")
+        point = Path(own.split(" ")[4].replace("\\040", " "))
+        if path.is_relative_to(point) and len(point.parts) >= len(place.parts):
+            place, kind = point, rest.split(" ")[0]
+    if kind in _NETWORK:
+        sentence = f"{path} lies on a network disk ({kind} at {place}): choose a --root on a local disk"
+        raise KnitError(sentence, code="invalid")
 
 
 def _lock_soon(descriptor: int) -> None:
