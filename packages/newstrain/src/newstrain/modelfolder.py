@@ -76,6 +76,9 @@ def write_model(folder: Path, manifest: Manifest, scorer: Scorer, selftest: Sequ
     write_json(folder / _SELFTEST, {"schema": SCHEMA, "texts": list(selftest), "logits": rows})
     (folder / "README.md").write_text(card, encoding="utf-8")
     (folder / _SUMS).write_text(_sums(folder), encoding="utf-8")
+    for path in folder.rglob("*"):
+        # safetensors makes files that only their owner may read; others are to predict with them.
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def open_model(folder: Path, device: str) -> Model:
