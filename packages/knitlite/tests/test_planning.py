@@ -9,7 +9,13 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from knitfab.errors import KnitError
 from knitfab.records import Mountpoint, PlanSpec, Run, Tag
 from knitlite import Capacity, EmbeddedEngine, EngineSettings
@@ -244,3 +250,10 @@ TestEngine.settings = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+
+
+@pytest.mark.slow
+def test_long_lives() -> None:
+    """The same, longer and more often."""
+    often = settings(TestEngine.settings, max_examples=150, stateful_step_count=50)
+    run_state_machine_as_test(EngineMachine, settings=often)

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import unquote
 
@@ -144,7 +145,8 @@ class Connection:
         if self._protocol.their_state not in (h11.DONE, h11.IDLE):
             # Part of the request's body is unread and will stay so.
             headers.append(("Connection", "close"))
-        self._send(h11.Response(status_code=response.status, headers=headers))
+        reason = HTTPStatus(response.status).phrase
+        self._send(h11.Response(status_code=response.status, headers=headers, reason=reason))
         if whole is None:
             self._send_pieces(response)
         elif whole and not is_head:
