@@ -193,10 +193,13 @@ def invalidate(tx: sqlite3.Connection, run_id: str, now: int) -> None:
 
 
 def made_combinations(tx: sqlite3.Connection, plan_id: str, knit_ids: Iterable[str]) -> set[Combination]:
-    """Combinations of the plan's Runs, in any status, that use at least one of the data."""
+    """Combinations of the plan's Runs, in any status, that use at least one of the data.
+
+    CROSS JOIN keeps the order: left to itself, SQLite reads all Runs of the plan for the sake of one datum.
+    """
     rows = tx.execute(
-        "SELECT DISTINCT combination FROM run_inputs JOIN json_each(?) ON knit_id = value"
-        " JOIN runs USING (run_id) WHERE plan_id = ?",
+        "SELECT DISTINCT combination FROM json_each(?) CROSS JOIN run_inputs ON knit_id = value"
+        " CROSS JOIN runs USING (run_id) WHERE plan_id = ?",
         (json.dumps(sorted(knit_ids)), plan_id),
     )
     return {tuple(row[0].split(",")) for row in rows}
