@@ -228,9 +228,8 @@ def main() -> None:
         if with_docker:
             figures += DockerBench(bench).steps()
     for figure in figures:
-        print(
-            f"{figure.step:<38}{figure.seconds:>9.3f} s {figure.cpu_seconds:>9.3f} CPU s {figure.megabytes:>8.1f} MB  {figure.bar}"
-        )
+        times = f"{figure.seconds:>9.3f} s {figure.cpu_seconds:>9.3f} CPU s"
+        print(f"{figure.step:<38}{times} {figure.megabytes:>8.1f} MB  {figure.bar}")
     ratios = make_ratios(figures)
     for name, value in ratios.items():
         print(f"{name:<38}{value:>9.2f}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from multiprocessing import Pool
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from imagelock.canonical import canonical_json, readable_json, sha256_bytes
 from imagelock.config import Facts, descriptor, make_config, make_manifest
 from imagelock.declaration import Declaration
 from imagelock.entry import Entry, literal
-from imagelock.errors import begin_worker
 from imagelock.inputs import Inputs, locate
 from imagelock.layer import LayerResult, write_layer
 from imagelock.layercache import LayerCache
@@ -26,6 +25,7 @@ from imagelock.lockfile import Lock, LockedBlob
 from imagelock.merge import merge_entries
 from imagelock.recipe import Job, find_dropped, image_place, make_jobs, open_wheels
 from imagelock.source import Workspace, package_entries, source_hash
+from imagelock.workers import run_tasks
 
 SOURCE = "source"
 BAKED = "usr/share/imagelock/image.json"
@@ -112,9 +112,7 @@ def run_jobs(jobs: Sequence[Job], cache: LayerCache, workers: int) -> Iterable[L
     count = min(workers, len(jobs))
     if count < 2:
         return [make_layer(job, cache) for job in jobs]
-    # A Pool and no executor: leaving its `with` ends workers at once when this process is told to.
-    with Pool(count, begin_worker) as pool:
-        return pool.starmap(make_layer, [(job, cache) for job in jobs], chunksize=1)
+    return run_tasks([partial(make_layer, job, cache) for job in jobs], count)
 
 
 def make_layer(job: Job, cache: LayerCache) -> LayerResult:

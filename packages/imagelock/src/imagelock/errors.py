@@ -39,12 +39,6 @@ def terminate(signum: int, _frame: FrameType | None) -> None:
     sys.exit(128 + signum)
 
 
-def begin_worker() -> None:
-    """In a worker process: Ctrl-C is the parent's affair, SIGTERM ends it through `finally`."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, terminate)
-
-
 def run_main(program: str, run: Callable[[], int]) -> int:
     """Run a command and map what it raises: 2 with one sentence, 130 on Ctrl-C, 143 on SIGTERM."""
     signal.signal(signal.SIGTERM, terminate)

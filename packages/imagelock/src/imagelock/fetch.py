@@ -9,16 +9,17 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import Pool
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 from imagelock.aptsource import AptSource
-from imagelock.errors import ImageError, begin_worker
+from imagelock.errors import ImageError
 from imagelock.inputs import InputCache, Locked, describe_input
 from imagelock.lockfile import Lock, LockedBlob, LockedDeb, LockedWheel
 from imagelock.pipsource import PipSource
 from imagelock.scratch import scratch_folder
+from imagelock.workers import run_tasks
 
 BIG = 20 << 20  # a wheel of this size is fetched alone, so that little is lost when it breaks off
 BATCH = 10
@@ -89,20 +90,19 @@ def fetch_wheels(missing: Missing, source: PipSource, cache: InputCache, scratch
     """Fetch wheels in batches, several pips at a time, and report how it goes."""
     total = sum(row.size for row in missing.wheels)
     progress = Progress(total, scratch, said)
-    batches = list(make_batches(missing.wheels))
-    with Pool(min(AT_ONCE, len(batches)), begin_worker) as pool:
-        waiting = [
-            pool.apply_async(fetch_batch, (batch, source, cache, scratch / f"pip-{number}"))
-            for number, batch in enumerate(batches)
-        ]
-        while waiting:
-            waiting[0].wait(1.0)
-            for done in [item for item in waiting if item.ready()]:
-                done.get()
-                waiting.remove(done)
-            lacking = sum(row.size for row in missing.wheels if cache.find(row) is None)
-            progress.show(total - lacking)
-    progress.end()
+
+    def tick() -> None:
+        lacking = sum(row.size for row in missing.wheels if cache.find(row) is None)
+        progress.show(total - lacking)
+
+    tasks = [
+        partial(fetch_batch, batch, source, cache, scratch / f"pip-{number}")
+        for number, batch in enumerate(make_batches(missing.wheels))
+    ]
+    try:
+        run_tasks(tasks, AT_ONCE, tick)
+    finally:
+        progress.end()
 
 
 def make_batches(rows: Iterable[LockedWheel]) -> Iterator[list[LockedWheel]]:

@@ -1,0 +1,110 @@
+"""Tasks in child processes, a few at a time, gone at once when this process is told to stop.
+
+A child that does not end on SIGTERM within seconds is killed: nothing here waits for ever, which
+multiprocessing.Pool was seen to do in its terminate().
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing import Pipe, Process
+from multiprocessing.connection import Connection, wait
+from typing import Generic, TypeVar
+
+from imagelock.errors import ImageError, terminate
+
+Result = TypeVar("Result")
+GRACE_SECONDS = 5.0
+SIGNALS = {signal.SIGINT, signal.SIGTERM}
+
+
+@dataclass
+class Child(Generic[Result]):
+    """A task under way: its number, its process, and where its answer arrives."""
+
+    number: int
+    process: Process
+    answer: Connection
+
+
+def run_tasks(
+    tasks: Sequence[Callable[[], Result]],
+    count: int,
+    tick: Callable[[], None] = lambda: None,
+    grace: float = GRACE_SECONDS,
+) -> list[Result]:
+    """Run tasks in at most `count` children; `tick` is called about once a second meanwhile.
+
+    Results come in the tasks' order. The first ImageError or OSError of a child is raised here and
+    ends the others; a child that dies otherwise is a RuntimeError, its traceback is on stderr.
+    """
+    results: dict[int, Result] = {}
+    todo = list(enumerate(tasks))[::-1]
+    running: list[Child[Result]] = []
+    try:
+        while todo or running:
+            while todo and len(running) < count:
+                running.append(start(*todo.pop()))
+            ready = wait([child.answer for child in running], timeout=1.0)
+            for child in [child for child in running if child.answer in ready]:
+                running.remove(child)
+                results[child.number] = receive(child, grace)
+            tick()
+    finally:
+        for child in running:
+            end(child, grace)
+    return [results[number] for number in range(len(tasks))]
+
+
+def start(number: int, task: Callable[[], Result]) -> Child[Result]:
+    """Begin one task."""
+    mine, theirs = Pipe(duplex=False)
+    process = Process(target=work, args=(task, theirs), daemon=True)
+    # Held back until the child has its own handlers; before, it would still have the parent's.
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+    theirs.close()
+    return Child(number, process, mine)
+
+
+def work(task: Callable[[], Result], answer: Connection) -> None:
+    """In the child. Ctrl-C is the parent's affair; SIGTERM ends it through its `finally` blocks."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, terminate)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    try:
+        answer.send((True, task()))
+    except (ImageError, OSError) as error:
+        answer.send((False, error))
+    finally:
+        answer.close()
+
+
+def receive(child: Child[Result], grace: float) -> Result:
+    """A finished child's result, or its error."""
+    try:
+        good, value = child.answer.recv()
+    except EOFError:
+        good, value = False, RuntimeError("a worker process died; its last words are above")
+    end(child, grace)
+    if not good:
+        raise value
+    result: Result = value
+    return result
+
+
+def end(child: Child[Result], grace: float) -> None:
+    """Let a child go: by itself when it has answered, else by SIGTERM, at last by force."""
+    if child.process.is_alive() and not child.answer.poll():
+        child.process.terminate()
+    child.process.join(grace)
+    if child.process.is_alive():
+        child.process.kill()
+        child.process.join()
+    child.answer.close()
+    child.process.close()

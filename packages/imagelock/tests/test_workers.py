@@ -1,0 +1,70 @@
+"""Children answer in order, fail loudly, and never keep the parent waiting."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from imagelock.errors import ImageError
+from imagelock.workers import run_tasks
+
+
+def nap(number: int, seconds: float) -> int:
+    time.sleep(seconds)
+    return number
+
+
+def fail(code: str) -> int:
+    raise ImageError("no", code=code)
+
+
+def die() -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
+def refuse_to_go() -> int:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(60)
+    return 0
+
+
+def test_results_come_in_the_tasks_order() -> None:
+    tasks = [partial(nap, number, 0.2 - number * 0.05) for number in range(4)]
+    assert run_tasks(tasks, 3) == [0, 1, 2, 3]
+
+
+def test_an_error_keeps_its_code_and_ends_the_others() -> None:
+    begun = time.monotonic()
+    tasks: list[Callable[[], int]] = [partial(nap, 0, 30.0), partial(fail, "corrupt")]
+    with pytest.raises(ImageError) as caught:
+        run_tasks(tasks, 2)
+    assert caught.value.code == "corrupt"
+    assert time.monotonic() - begun < 5
+
+
+def test_a_child_that_dies_is_told() -> None:
+    with pytest.raises(RuntimeError, match="died"):
+        run_tasks([die], 1)
+
+
+def test_a_child_that_will_not_go_is_killed() -> None:
+    tasks: list[Callable[[], int]] = [refuse_to_go, partial(late_failure, 0.5)]
+    begun = time.monotonic()
+    with pytest.raises(ImageError):
+        run_tasks(tasks, 2, grace=0.3)
+    assert time.monotonic() - begun < 10
+
+
+def late_failure(seconds: float) -> int:
+    time.sleep(seconds)
+    raise ImageError("late")
+
+
+def test_many_short_tasks_do_not_hang() -> None:
+    for _ in range(20):
+        assert run_tasks([partial(nap, number, 0.0) for number in range(4)], 2) == [0, 1, 2, 3]
