@@ -8,7 +8,7 @@ RENDERING = $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(GPUS),--gpus $(GPUS)
 AUDITED = $(if $(DIGEST),--digest $(DIGEST)) $(if $(TAG),--tag $(TAG)) $(if $(COMMIT),--commit $(COMMIT)) $(if $(REGISTRY),--registry $(REGISTRY))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup runtime demo ui data plans test format lint type check lock build push apply audit sbom clean
+.PHONY: help setup runtime demo ui data plans test torture format lint type check lock build push apply audit sbom clean
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,9 @@ sbom: runtime ## print the CycloneDX document of a built image; IMAGE=name
 
 test: setup ## run all tests
 	@$(BIN)/pytest
+
+torture: setup ## run the long forms: 1,000 random kills, every step of a sync, fuzzing
+	@KNITLITE_KILLS=1000 $(BIN)/pytest -m slow --timeout 7200
 
 format: setup ## format the code
 	@$(BIN)/ruff format .
