@@ -13,7 +13,7 @@ import re
 import struct
 import zipfile
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from imagelock.canonical import sha256_bytes
 from imagelock.entry import Entry, Slice, file_mode, literal
@@ -115,7 +115,7 @@ def skip(name: str, info_folder: str) -> bool:
     """True for what no image keeps: compiled caches, signatures, and RECORD (written anew)."""
     if name.startswith(f"{info_folder}/RECORD"):
         return True
-    return "__pycache__" in PurePosixPath(name).parts
+    return "/__pycache__/" in f"/{name}"
 
 
 def is_script(info: zipfile.ZipInfo) -> bool:
