@@ -114,6 +114,27 @@ def test_stopped_while_waiting_never_starts(small: EmbeddedEngine, tmp_path: Pat
     assert running(small) == images("aa")
 
 
+@pytest.mark.parametrize("script", ['rm -rf "$1"', 'rm -rf "$1/../.."', 'rm -r "$1"; ln -s / "$1"'])
+def test_a_job_that_removes_its_folders_fails(engine: EmbeddedEngine, tmp_path: Path, script: str) -> None:
+    """Its outputs would be a lie; the engine goes on."""
+    spec = PlanSpec(
+        image="localhost/vandal:v1",
+        entrypoint=("sh", "-c", script),
+        args=("sh", "/out"),
+        inputs=(Mountpoint("/in", (IN,)),),
+        outputs=(Mountpoint("/out", ()),),
+        log=(),
+    )
+    plan = engine.apply_plan(spec)
+    push(engine, tmp_path / "data")
+    wait_for(lambda: engine.find_runs(plans=[plan.plan_id])[0].status == "failed")
+    (run,) = engine.find_runs(plans=[plan.plan_id])
+    assert run.exit is not None
+    assert "/out" in run.exit.message or run.exit.code == 1
+    engine.pull_data(run.outputs[0].knit_id, tmp_path / "pulled")
+    assert list((tmp_path / "pulled").iterdir()) == []
+
+
 def test_a_short_task_ends_at_once(engine: EmbeddedEngine, tmp_path: Path) -> None:
     """Nothing waits for a clock: from the upload to the end of the Run in well under a second."""
     apply(engine, "aa", cpu="100m")

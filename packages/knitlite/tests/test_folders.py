@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -152,6 +153,21 @@ def test_discard_takes_read_only_content(tmp_path: Path) -> None:
     folders.discard(folders.data_path("k"))
     assert folders.names(folders.data) == set()
     assert folders.names(folders.garbage) == set()
+
+
+def test_content_without_permissions_is_kept(tmp_path: Path) -> None:
+    """Only root could read it as the job left it."""
+    folders = Folders(tmp_path)
+    source = make_folder(tmp_path / "source")
+    (source / "deep").mkdir()
+    (source / "deep" / "b").write_text("b")
+    for path in (source / "deep" / "b", source / "deep", source):
+        path.chmod(0)
+    folders.publish(source, "k")
+    published = folders.data_path("k")
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (published, published / "deep" / "b")]
+    assert modes == [0o500, 0o400]
+    assert (published / "deep" / "b").read_text() == "b"
 
 
 def test_discard_does_not_follow_links(tmp_path: Path) -> None:

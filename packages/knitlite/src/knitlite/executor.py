@@ -11,7 +11,7 @@ from knitfab.tarstream import list_entries
 from knitlite import run_rows
 from knitlite.core import Core
 from knitlite.finishing import complete, mount_path
-from knitlite.folders import is_real_folder
+from knitlite.folders import is_real_folder, open_tree
 from knitlite.plan_rows import StoredPlan, get_plan
 from knitlite.quantities import cpus_of, memory_of
 from knitlite.runners import ExitStatus, Job, Mount, Runner, Running
@@ -154,6 +154,9 @@ def _judge(ended: ExitStatus, job: Job) -> ExitStatus:
     """A job whose outputs can't be handed on did not succeed, whatever it says."""
     if ended.code != 0:
         return ended
+    root = job.folder / "root"
+    if is_real_folder(root):
+        open_tree(root)
     for mount in job.outputs:
         if not is_real_folder(mount.source):
             return ExitStatus(1, f"(container main) Error: the output folder {mount.path} is gone")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from knitlite import run_rows
 from knitlite.core import Core
+from knitlite.folders import is_real_folder, open_tree
 from knitlite.plan_rows import StoredPlan, get_plan
 from knitlite.planning import finish_run
 
@@ -23,6 +24,10 @@ def complete(core: Core, run_id: str) -> list[str]:
         plan = get_plan(tx, run.plan_id)
         knit_ids = run_rows.output_ids(tx, [run_id])[run_id]
     upload = plan.name is not None
+    root = core.folders.run_path(run_id) / "root"
+    if is_real_folder(root):
+        # A job may have shut folders behind itself; what it wrote is wanted nevertheless.
+        open_tree(root)
     step = "upload" if upload else "run"
     for position, knit_id in sorted(knit_ids.items()):
         source = core.folders.incoming_path(knit_id)

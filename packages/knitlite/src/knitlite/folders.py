@@ -6,6 +6,7 @@ DIR/incoming/<knit_id>  an upload on its way
 DIR/garbage/            renamed here first, then deleted, so nothing is ever half deleted in place
 """
 
+import contextlib
 import errno
 import os
 import shutil
@@ -50,6 +51,7 @@ class Folders:
         """
         target = self.data_path(knit_id)
         if is_real_folder(source):
+            open_tree(source)
             seal(source)
             source.rename(target)
         elif not target.exists():
@@ -91,7 +93,7 @@ def seal(folder: Path) -> None:
         mode = path.lstat().st_mode
         if stat.S_ISREG(mode):
             sync_path(path)
-            path.chmod(stat.S_IMODE(mode) & ~_WRITE_BITS)
+            _change_mode(path, remove=_WRITE_BITS)
         elif stat.S_ISDIR(mode):
             seal_folder(path)
     sync_path(folder)
@@ -100,7 +102,7 @@ def seal(folder: Path) -> None:
 def seal_folder(path: Path) -> None:
     """Write one folder's list of names through to the disk and make it read-only."""
     sync_path(path)
-    path.chmod(stat.S_IMODE(path.lstat().st_mode) & ~_WRITE_BITS)
+    _change_mode(path, remove=_WRITE_BITS)
 
 
 def link_tree(source: Path, target: Path) -> None:
@@ -122,12 +124,32 @@ def link_tree(source: Path, target: Path) -> None:
                 if error.errno not in (errno.EPERM, errno.EMLINK, errno.EXDEV):
                     raise
                 shutil.copy2(entry.path, place, follow_symlinks=False)
-    target.chmod(stat.S_IMODE(target.stat().st_mode) & ~_WRITE_BITS)
+    _change_mode(target, remove=_WRITE_BITS)
+
+
+def open_tree(folder: Path) -> None:
+    """Let us read everything below a folder, whatever permissions a job gave it."""
+    open_folder(folder)
+    for path in _walk(folder, top_down=True):
+        mode = path.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            open_folder(path)
+        elif stat.S_ISREG(mode) and not mode & stat.S_IRUSR:
+            _change_mode(path, add=stat.S_IRUSR)
 
 
 def open_folder(path: Path) -> None:
     """Make a folder writable for us again: only so can it be moved or emptied."""
-    path.chmod(stat.S_IMODE(path.lstat().st_mode) | stat.S_IRWXU)
+    _change_mode(path, add=stat.S_IRWXU)
+
+
+def _change_mode(path: Path, *, add: int = 0, remove: int = 0) -> None:
+    old = stat.S_IMODE(path.lstat().st_mode)
+    new = (old | add) & ~remove
+    if new != old:
+        # Another user's file, left by a container: whoever reads it next will tell if that does not work.
+        with contextlib.suppress(PermissionError):
+            path.chmod(new)
 
 
 def sync_path(path: Path) -> None:
@@ -144,10 +166,7 @@ def remove_tree(path: Path) -> None:
     if not is_real_folder(path):
         path.unlink(missing_ok=True)
         return
-    open_folder(path)
-    for inner in _walk(path, top_down=True):
-        if is_real_folder(inner):
-            open_folder(inner)
+    open_tree(path)
     shutil.rmtree(path)
 
 
