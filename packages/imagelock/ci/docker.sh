@@ -85,3 +85,9 @@ import json
 found = json.load(open('$work/judged/metrics/metrics.json'))
 print('docker.sh: judged inside Docker as uid 65532:', found['summary'])
 "
+
+if [ -x "$(dirname "$python")/knitlite" ]; then
+    "$python" "$here/knitlite.py" "$scratch/pins.json" "$work"
+else
+    echo "docker.sh: knitlite is not installed beside $python: its container runner was not tried"
+fi
