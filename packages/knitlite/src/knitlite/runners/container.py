@@ -87,6 +87,9 @@ def find_program(wanted: str | None = None) -> str:
     )
 
 
+_STOP_AGAIN_SECONDS: Final = 0.5
+
+
 class RunningContainer:
     """A container that was created; see Running."""
 
@@ -98,6 +101,7 @@ class RunningContainer:
         self._grace_seconds = grace_seconds
         self._lock = threading.Lock()
         self._stopped = False
+        self._over = threading.Event()
         self._attached: subprocess.Popen[bytes] | None = None
 
     @property
@@ -127,6 +131,7 @@ class RunningContainer:
             self._attached.wait()
             call(self._program, ["wait", self._container])
             ended = self._inspect()
+        self._over.set()
         call(self._program, ["rm", "--force", "--volumes", self._container])
         return ended
 
@@ -134,8 +139,10 @@ class RunningContainer:
         """SIGTERM to its first process, SIGKILL after the grace time."""
         with self._lock:
             self._stopped = True
-        if self._attached is not None:
+        # Again and again: one that `start` was asked for but that does not run yet ignores a `stop`.
+        while self._attached is not None and not self._over.is_set():
             call(self._program, ["stop", "--time", str(int(self._grace_seconds)), self._container])
+            self._over.wait(_STOP_AGAIN_SECONDS)
 
     def _inspect(self) -> ExitStatus:
         result = call(self._program, ["inspect", "--format", "{{json .State}}", self._container])
