@@ -1,6 +1,7 @@
 """Runs in real containers, of an image made here from this machine's own shell."""
 
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from knitlite import EmbeddedEngine, EngineSettings
 from knitlite.runners import ExitStatus
 from knitlite.runners.container import ContainerRunner, explain_state, find_program
 
-IMAGE = "newsloom-test/shell:1.0"
+IMAGE = f"newsloom-test/shell:{os.getpid()}"
 TOOLS = ("sh", "cat", "id", "sleep", "ls", "touch")
 
 
@@ -94,10 +95,12 @@ def plan_of(script: str, **changes: object) -> PlanSpec:
     return PlanSpec(**fields)  # type: ignore[arg-type]
 
 
-def containers(program: str) -> list[str]:
-    """Every container with our label."""
-    command = [program, "ps", "--all", "--quiet", "--filter", "label=knitlite.run-folder"]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+def containers(program: str, below: Path) -> list[str]:
+    """Every container of a Run below a folder; other tests may have theirs."""
+    label = '{{.Label "knitlite.run-folder"}}'
+    command = [program, "ps", "--all", "--filter", "label=knitlite.run-folder", "--format", label]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    return [folder for folder in listed if folder.startswith(str(below))]
 
 
 def log_of(engine: EmbeddedEngine, run: Run) -> str:
@@ -116,7 +119,7 @@ def test_a_job_reads_its_inputs_and_writes_its_outputs_as_the_images_user(
     assert log_of(engine, run).split() == ["65532", "text", "wrong"]
     engine.pull_data(run.outputs[0].knit_id, tmp_path / "pulled")
     assert (tmp_path / "pulled" / "text").read_text() == "hello\n"
-    assert containers(program) == []
+    assert containers(program, tmp_path) == []
 
 
 def test_inputs_are_read_only_and_there_is_no_network(engine: EmbeddedEngine, tmp_path: Path) -> None:
@@ -161,13 +164,13 @@ def test_stop_ends_the_container(engine: EmbeddedEngine, program: str, tmp_path:
     engine.push_data(source, [Tag("type", "text")])
     plan = engine.apply_plan(plan_of("echo started; sleep 600"))
     deadline = time.monotonic() + 20
-    while time.monotonic() < deadline and not containers(program):
+    while time.monotonic() < deadline and not containers(program, tmp_path):
         time.sleep(0.1)
     (run,) = engine.find_runs(plans=[plan.plan_id])
     engine.stop_run(run.run_id, fail=True)
     (ended,) = wait_for_runs(engine, plans=[plan.plan_id])
     assert (ended.status, ended.exit.code if ended.exit else None) == ("failed", 253)
-    assert containers(program) == []
+    assert containers(program, tmp_path) == []
 
 
 def test_orphans_of_a_killed_engine_are_removed(program: str, tmp_path: Path) -> None:
@@ -177,7 +180,7 @@ def test_orphans_of_a_killed_engine_are_removed(program: str, tmp_path: Path) ->
     ).stdout.strip()
     subprocess.run([program, "start", made], check=True, capture_output=True)
     ContainerRunner(program).end_orphan("", tmp_path)
-    assert containers(program) == []
+    assert containers(program, tmp_path) == []
 
 
 def test_states_are_told_in_knitfabs_words() -> None:
