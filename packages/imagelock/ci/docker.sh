@@ -59,7 +59,7 @@ judge=$(pin newsjudge "['image']")
 work="$scratch/work"
 for step in data model predictions table judged; do mkdir -p "$work/$step"; done
 chmod -R 0777 "$work"
-run() { docker run --rm --network=none --read-only --tmpfs /tmp --cap-drop=ALL -v "$work:/work" "$@"; }
+run() { docker run --rm --network=none --read-only --tmpfs /tmp --cap-drop=ALL -v "$work:/job" "$@"; }
 
 run "$train" /usr/bin/python3 -IBc '
 import os, sys
@@ -74,12 +74,12 @@ articles = tuple(
     Article(f"{label}-{n}", f"{text} story {n}", label) for label, text in words.items() for n in range(20)
 )
 for split in ("train", "test"):
-    write_dataset(DataSet("tiny", split, labels, articles, {}), Path("/work/data", split))
+    write_dataset(DataSet("tiny", split, labels, articles, {}), Path("/job/data", split))
 '
-run "$train" newstrain train --dataset /work/data/train --head tfidf-svm --min-articles 1 --save-to /work/model
-run "$train" newstrain predict --model /work/model/model --dataset /work/data/test --save-to /work/predictions
-run "$judge" newsjudge table --judge fake --labels /work/data/train --save-to /work/table
-run "$judge" newsjudge score --predictions /work/predictions/predictions --table /work/table/table --save-to /work/judged
+run "$train" newstrain train --dataset /job/data/train --head tfidf-svm --min-articles 1 --save-to /job/model
+run "$train" newstrain predict --model /job/model/model --dataset /job/data/test --save-to /job/predictions
+run "$judge" newsjudge table --judge fake --labels /job/data/train --save-to /job/table
+run "$judge" newsjudge score --predictions /job/predictions/predictions --table /job/table/table --save-to /job/judged
 "$python" -c "
 import json
 found = json.load(open('$work/judged/metrics/metrics.json'))
