@@ -17,6 +17,7 @@ from knitfab.records import Mountpoint, PlanSpec, Run, Tag
 from knitlite import EmbeddedEngine, EngineSettings
 from knitlite.runners import ExitStatus
 from knitlite.runners.container import ContainerRunner, explain_state, find_program
+from knitlite.runners.without_gpus import WithoutGpus
 
 IMAGE = f"newsloom-test/shell:{os.getpid()}"
 TOOLS = ("sh", "cat", "id", "sleep", "ls", "touch")
@@ -39,11 +40,15 @@ def files_of(tool: str) -> Iterator[Path]:
 
 
 def make_image(program: str) -> None:
-    """Import a root file system with a shell and a few tools."""
+    """Import a root file system with a shell, a few tools and a stand-in for python."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", dereference=True) as archive:
         for name in sorted({str(path) for tool in TOOLS for path in files_of(tool)}):
             archive.add(name, name)
+        script = f"#!{Path(shutil.which('sh') or 'sh').resolve()}\nls /configs; echo result > /out/result\n"
+        python = tarfile.TarInfo("run-tools/python")
+        python.size, python.mode = len(script), 0o755
+        archive.addfile(python, io.BytesIO(script.encode()))
         for tool in TOOLS:
             link = tarfile.TarInfo(f"run-tools/{tool}")
             link.type, link.linkname = tarfile.SYMTYPE, str(Path(shutil.which(tool) or tool).resolve())
@@ -149,6 +154,48 @@ def test_cards_that_are_not_there_are_refused(engine: EmbeddedEngine, tmp_path: 
     run = run_script(engine, tmp_path, "true", resources={"nvidia.com/gpu": "64"})
     assert run.exit is not None
     assert "asks for 64 graphics card(s)" in run.exit.message
+
+
+def test_the_published_examples_plans_run_without_their_card(program: str, tmp_path: Path) -> None:
+    """Train and evaluate of the published news-classification example, over images of the same names."""
+    images = [f"localhost:30503/news-classification-{step}:v1.0" for step in ("train", "evaluate")]
+    for image in images:
+        subprocess.run([program, "tag", IMAGE, image], check=True, capture_output=True)
+    project = Tag("project", "news-classification")
+    config, model = (Tag("type", "config"), project), (Tag("type", "model"), project)
+    common: dict[str, object] = {
+        "entrypoint": ("python", "-u", "step.py"),
+        "log": (Tag("type", "log"), project),
+        "resources": {"cpu": "1", "memory": "10Gi", "nvidia.com/gpu": "1"},
+    }
+    train = plan_of(
+        "--config-file",
+        image=images[0],
+        inputs=(Mountpoint("/configs", config),),
+        outputs=(Mountpoint("/out", model),),
+        **common,
+    )
+    evaluate = plan_of(
+        "--config-file",
+        image=images[1],
+        inputs=(Mountpoint("/configs", config), Mountpoint("/in", model)),
+        outputs=(Mountpoint("/out", (Tag("type", "metrics"), project)),),
+        **common,
+    )
+    settings = EngineSettings(tmp_path / "root", WithoutGpus(ContainerRunner(program, grace_seconds=1)))
+    with EmbeddedEngine.open(settings) as engine:
+        source = tmp_path / "configs"
+        source.mkdir()
+        (source / "train-config.json").write_text("{}")
+        engine.push_data(source, config)
+        plans = [engine.apply_plan(spec).plan_id for spec in (train, evaluate)]
+        runs = wait_for_runs(engine, plans=plans)
+        logs = [log_of(engine, run) for run in runs]
+    assert [run.status for run in runs] == ["done", "done"]
+    for log in logs:
+        assert log.startswith("knitlite: the plan asks for 1 graphics card(s); running without\n")
+        assert "train-config.json" in log
+    subprocess.run([program, "rmi", "--force", *images], check=True, capture_output=True)
 
 
 def test_an_unknown_network_is_refused(engine: EmbeddedEngine, tmp_path: Path) -> None:

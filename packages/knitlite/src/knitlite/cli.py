@@ -14,6 +14,7 @@ from knitlite.checking import check_root
 from knitlite.runners import Runner
 from knitlite.runners.container import ContainerRunner, find_program
 from knitlite.runners.process import ProcessRunner
+from knitlite.runners.without_gpus import WithoutGpus
 from knitlite.serving import ServeSettings, Service
 
 
@@ -44,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         "--runner", choices=["process", "container"], default="process", help="how Runs execute"
     )
     serve.add_argument("--container-program", help="docker or podman; default: the one that answers")
+    serve.add_argument("--without-gpus", action="store_true", help="run plans that ask for GPUs without them")
     serve.add_argument("--cpus", type=float, help="what Runs may declare together")
     serve.add_argument("--token-file", type=Path, help="file (mode 0600) with the bearer token")
     check = commands.add_parser("check", help="look for damage in a folder that is not served")
@@ -65,9 +67,10 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _runner(options: argparse.Namespace) -> Runner:
+    runner: Runner = ProcessRunner()
     if options.runner == "container":
-        return ContainerRunner(find_program(options.container_program))
-    return ProcessRunner()
+        runner = ContainerRunner(find_program(options.container_program))
+    return WithoutGpus(runner) if options.without_gpus else runner
 
 
 def serve(settings: ServeSettings) -> int:

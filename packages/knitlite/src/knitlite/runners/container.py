@@ -4,7 +4,8 @@ As in Knitfab's worker: inputs read-only, outputs writable and empty, the plan's
 place of the image's, cpu and memory as limits, nothing added to the environment. Other than there, a
 job has no network unless the plan's annotation `knitlite/network=host` (or `=bridge`) asks for it.
 `on_node` and `service_account` mean nothing on one machine and are ignored; graphics cards are given
-where the container program can give them, and a plan that asks for more than there are is refused.
+where the container program can give them, and a plan that asks for more than there are is refused
+(`without_gpus.py` lets it run all the same).
 """
 
 import json
@@ -17,6 +18,7 @@ from typing import Final
 
 from knitfab.errors import KnitError
 
+from knitlite.capacity import count_gpus
 from knitlite.quantities import gpus_of
 from knitlite.runners import ExitStatus, Job, Running
 
@@ -189,13 +191,6 @@ def bind(source: Path, target: str, *flags: str) -> Iterator[str]:
 def network_of(job: Job) -> str:
     """The network that a plan's annotation asks for."""
     return dict(job.annotations).get(NETWORK, "none")
-
-
-def count_gpus() -> int:
-    """Graphics cards that nvidia-smi lists; none where it is not installed."""
-    if shutil.which("nvidia-smi") is None:
-        return 0
-    return sum(line.startswith("GPU ") for line in call("nvidia-smi", ["--list-gpus"]).stdout.splitlines())
 
 
 def call(program: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
