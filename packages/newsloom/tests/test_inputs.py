@@ -10,7 +10,7 @@ from newsloom.inputs import bring_inputs, describe
 
 
 def test_states_become_phrases() -> None:
-    status = {
+    status: dict[str, list[object]] = {
         "fetch": [
             {"changed deps": {"params.yaml": "new"}},
             {"changed outs": {"data/a": "deleted", "data/b": "modified"}},

@@ -1,6 +1,5 @@
 """What each subcommand of `newscore` does, with its settings. Prints results; errors are NewsErrors."""
 
-
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import takewhile

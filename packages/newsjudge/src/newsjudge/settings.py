@@ -3,8 +3,6 @@
 Must not import any provider: reading settings is instant.
 """
 
-
-
 from __future__ import annotations
 
 import os
