@@ -120,14 +120,15 @@ def test_stalled_body_is_refused(hasty: Service) -> None:
 
 
 def test_half_an_upload_leaves_failed_data(hasty: Service) -> None:
+    before = {data.knit_id for data in hasty.engine.find_data()}
     with dial(hasty) as connection:
         connection.sendall(UPLOAD + b"100\r\nabc")
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        if all(data.transient != "processing" for data in hasty.engine.find_data()):
-            break
+    deadline = time.monotonic() + 20
+    left: list[str | None] = []
+    while left != ["failed"] and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert all(data.transient != "processing" for data in hasty.engine.find_data())
+        left = [data.transient for data in hasty.engine.find_data() if data.knit_id not in before]
+    assert left == ["failed"]
 
 
 @pytest.mark.parametrize(
