@@ -1,5 +1,7 @@
 """`imagelock audit`: rebuild an image from its commit and compare. Trusts no cached layer.
 
+By which assembler, today's or the commit's own, is rebuild.py's affair.
+
 Works in a scratch clone, so the working tree and its git state stay as they are.
 """
 
@@ -9,7 +11,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,20 +19,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from imagelock.assemble import Recipe, assemble
+from imagelock.assemble import Recipe
 from imagelock.build import Project, read_note, read_recipe, watched
 from imagelock.compare import Verdict, compare
 from imagelock.declaration import read_declaration
 from imagelock.errors import ImageError
 from imagelock.fetch import fetch
 from imagelock.inputs import InputCache, Locked, check_input, describe_input
-from imagelock.layercache import LayerCache, code_digest
-from imagelock.layout import Layout
+from imagelock.layercache import code_digest
 from imagelock.lockfile import LockedBlob
+from imagelock.rebuild import Commission, Rebuilt, rebuild
 from imagelock.recorded import Recorded, RecordedLayout, RecordedRegistry
 from imagelock.registry import Registry
 from imagelock.source import open_workspace, run_git
-from imagelock.statement import Audited
+from imagelock.statement import Audited, RebuildResult
 
 TAG = re.compile(r"-m([0-9a-f]{64})$")
 MISMATCH = ("DO NOT MATCH THE HASHES", "Hash Sum mismatch")
@@ -46,6 +48,7 @@ class Question:
     commit: str = ""
     registry: Registry | None = None
     offline: bool = False
+    assembler: str = "current"
 
 
 def audit(
@@ -59,15 +62,36 @@ def audit(
         clone(project.root, commit, scratch / "tree")
         recipe, _ = read_recipe(scratch / "tree", question.name)
         verdict = check_inputs(recipe, project.inputs, offline=question.offline)
+        rebuilds: tuple[RebuildResult, ...] = ()
         if verdict is None:
-            layers = LayerCache(scratch / "layers")
-            target = scratch / "image"
-            target.mkdir()
-            assemble(recipe, project.inputs, layers, target, os.cpu_count() or 1)
-            verdict = compare(recorded, digest, Layout(target))
+            commission = Commission(scratch / "tree", recipe, project.inputs, scratch)
+            verdict, rebuilds = judge(recorded, digest, rebuild(commission, question.assembler))
     machine = f"{platform.system()} {platform.machine()} Python {platform.python_version()}"
-    audited = Audited(question.name, digest, commit, recipe.lock_sha256, code_digest(), machine, now())
+    audited = Audited(
+        question.name, digest, commit, recipe.lock_sha256, code_digest(), machine, now(), rebuilds
+    )
     return verdict, audited
+
+
+def judge(
+    recorded: Recorded, digest: str, rebuilds: Sequence[Rebuilt]
+) -> tuple[Verdict, tuple[RebuildResult, ...]]:
+    """Compare each rebuild with the record; what two assemblers disagree on is a class of its own."""
+    verdicts = [compare(recorded, digest, made.layout) for made in rebuilds]
+    results = tuple(
+        RebuildResult(made.assembler, made.source_sha256, found.result, found.digests["rebuilt"],
+                      made.network_cut)
+        for made, found in zip(rebuilds, verdicts, strict=True)
+    )  # fmt: skip
+    own, new = results[0], results[-1]
+    if own.manifest == new.manifest:
+        return verdicts[0], results
+    # Which of the two is right the record says; what they differ in, their own comparison.
+    layout = rebuilds[0].layout
+    between = compare(RecordedLayout(layout), layout.manifest_digest(), rebuilds[-1].layout)
+    sentence = (f"the assemblers disagree: the commit's own gives {own.result}, today's gives "
+                f"{new.result}; between the two it is {between.result}: {between.sentence}")  # fmt: skip
+    return Verdict("assembler", sentence, between.differences, verdicts[-1].digests), results
 
 
 def find_recorded(project: Project, question: Question) -> tuple[Recorded, str]:

@@ -27,6 +27,7 @@ EXIT_CODES = {
     "file-set": 15,
     "file-content": 16,
     "record-corrupt": 17,
+    "assembler": 18,
 }
 SHOWN = 10
 COMPARED = 1 << 20

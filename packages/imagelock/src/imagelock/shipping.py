@@ -16,9 +16,12 @@ from imagelock.compare import EXIT_CODES
 from imagelock.errors import ImageError
 from imagelock.explain import explain
 from imagelock.push import make_pins, push, write_pins
+from imagelock.rebuild import ASSEMBLERS
 from imagelock.registry import Registry, parse_registry
 from imagelock.serve import LoopbackRegistry
 from imagelock.statement import sign, verdict_statement, verify
+
+WHOSE = {"current": "today's", "commit": "the commit's own"}
 
 
 def add_push(adder: Adder) -> None:
@@ -52,6 +55,10 @@ def add_audit(adder: Adder) -> None:
     parser.add_argument("--key", type=Path, help="Ed25519 private key (PEM) to sign the verdict")
     parser.add_argument("--save-to", type=Path, help="the verdict's file (build/audit/…)")
     parser.add_argument("--offline", action="store_true", help="use cached inputs only")
+    parser.add_argument(
+        "--assembler", choices=ASSEMBLERS, default="current",
+        help="who rebuilds: this imagelock (default), the commit's own (runs that commit's code), or both",
+    )  # fmt: skip
     parser.set_defaults(handler=run_audit)
     parser = adder.add_parser("verify", help="check the signature of a signed verdict")
     parser.add_argument("statement", type=Path)
@@ -107,7 +114,9 @@ def run_audit(project: Project, options: argparse.Namespace) -> int:
     """Audit one image; the exit code is the verdict's class."""
     name = chosen(project, [options.image])[0]
     registry = open_registry(options.registry) if options.registry else None
-    question = Question(name, options.digest, options.tag, options.commit, registry, options.offline)
+    question = Question(
+        name, options.digest, options.tag, options.commit, registry, options.offline, options.assembler
+    )
     verdict, audited = audit(project, question)
     statement = verdict_statement(verdict, audited)
     folder = project.root / "build" / "audit"
@@ -115,6 +124,9 @@ def run_audit(project: Project, options: argparse.Namespace) -> int:
     write_verdict(path, statement, options.key)
     print(f"{name} sha256:{audited.digest} at {audited.commit[:12]}: {verdict.result}: "
           f"{verdict.sentence}")  # fmt: skip
+    for made in audited.rebuilds:
+        network = ", its network cut" if made.network_cut else ""
+        print(f"  by {WHOSE[made.assembler]} assembler {made.source_sha256[:12]}{network}: {made.result}")
     for line in verdict.differences:
         print(f"  {line}")
     print(f"  verdict in {path}{' (signed)' if options.key else ''}")

@@ -26,8 +26,29 @@ VERIFIER = "urn:imagelock:audit"
 
 
 @dataclass(frozen=True)
+class RebuildResult:
+    """What one assembler came to: `current` or `commit`, the hash of its source, class and manifest."""
+
+    assembler: str
+    source_sha256: str
+    result: str
+    manifest: str
+    network_cut: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """As the statement tells it."""
+        return {
+            "assembler": self.assembler,
+            "sourceSha256": self.source_sha256,
+            "result": self.result,
+            "manifest": self.manifest,
+            "networkCut": self.network_cut,
+        }
+
+
+@dataclass(frozen=True)
 class Audited:
-    """What a verdict is about and what it was reached with."""
+    """What a verdict is about and what it was reached with; `assembler` is the auditor's own hash."""
 
     name: str
     digest: str
@@ -36,6 +57,7 @@ class Audited:
     assembler: str
     machine: str
     time: datetime
+    rebuilds: tuple[RebuildResult, ...] = ()
 
 
 def verdict_statement(verdict: Verdict, audited: Audited) -> dict[str, Any]:
@@ -53,6 +75,7 @@ def verdict_statement(verdict: Verdict, audited: Audited) -> dict[str, Any]:
             "commit": audited.commit,
             "lockSha256": audited.lock_sha256,
             "machine": audited.machine,
+            "rebuilds": [made.to_json() for made in audited.rebuilds],
         },
     }
     return make_statement(audited.name, audited.digest, VERDICT_TYPE, predicate)
