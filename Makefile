@@ -40,8 +40,8 @@ build: runtime ## assemble OCI images from their locks under build/images; IMAGE
 push: runtime ## push built images under write-once tags; REGISTRY=host:port
 	@$(BIN)/imagelock push --registry $(REGISTRY) $(IMAGE)
 
-apply: runtime ## apply the plans to an engine after saying what that starts; PROFILE=name or URL, YES=1
-	@$(BIN)/newsloom apply $(RENDERING) $(if $(PROFILE),--engine $(PROFILE)) $(if $(YES),--yes)
+apply: runtime ## apply the plans to an engine after saying what that starts; PROFILE=name or URL, YES=1, PREVIEW=1
+	@$(BIN)/newsloom apply $(RENDERING) $(if $(PROFILE),--engine $(PROFILE)) $(if $(YES),--yes) $(if $(PREVIEW),--preview)
 
 audit: runtime ## rebuild an image from its commit and compare; IMAGE=name, DIGEST= TAG= COMMIT= REGISTRY=
 	@$(BIN)/imagelock audit $(IMAGE) $(AUDITED)

@@ -21,7 +21,7 @@ from knitfab.actions import (
 from knitfab.contract import Site
 from knitfab.equality import plans_equal
 from knitfab.errors import KnitError
-from knitfab.records import Mountpoint, Plan, PlanInput, Run
+from knitfab.records import Mountpoint, Run
 
 
 @pytest.fixture
@@ -89,13 +89,35 @@ def test_preview_tells_what_apply_does(site: Site) -> None:
     assert (again.runs, list(again.combinations())) == (0, [])
 
 
-def test_preview_push(site: Site) -> None:
-    a, b = site.tag("a"), site.tag("b")
-    inputs = (PlanInput("/in/a", (a,)), PlanInput("/in/ab", (a, b)), PlanInput("/in/c", (site.tag("c"),)))
-    plans = [Plan("P", "bb:1", inputs=inputs), Plan("Q", "bb:1", inputs=inputs, active=False)]
-    assert preview_push(plans, [a]) == {"P": ("/in/a",)}
-    assert preview_push(plans, [a, b]) == {"P": ("/in/a", "/in/ab")}
-    assert preview_push(plans, []) == {}
+def test_preview_push_tells_what_pushing_does(site: Site) -> None:
+    inputs = {"/in/a": [site.tag("a")], "/in/b": [site.tag("b")]}
+    plan = site.engine.apply_plan(site.spec("true", inputs=inputs, outputs={}))
+    idle = site.engine.apply_plan(site.spec("false", inputs=inputs, outputs={}, active=False))
+    old = [site.push(site.tag("a")), site.push(site.tag("b"))]
+    site.wait_runs(plan, 1, ["done"])
+    coming = {"first": [site.tag("a")], "both": [site.tag("a"), site.tag("b"), site.tag("c")]}
+    (preview,) = preview_push(site.engine, coming)
+    assert preview.plan.plan_id == plan.plan_id != idle.plan_id
+    assert preview.coming == {"/in/a": ("first", "both"), "/in/b": ("both",)}
+    assert preview.runs == 3 * 2 - 1
+    foreseen = {tuple(sorted(one.items())) for one in preview.combinations()}
+    pushed = {name: site.push(*tags).knit_id for name, tags in coming.items()}
+    before = {(("/in/a", old[0].knit_id), ("/in/b", old[1].knit_id))}
+    runs = site.wait_runs(plan, 6, ["done"])
+    made = {tuple(sorted((entry.path, entry.knit_id) for entry in run.inputs)) for run in runs}
+    assert made - before == {tuple((path, pushed.get(name, name)) for path, name in one) for one in foreseen}
+
+
+def test_preview_push_of_what_no_plan_takes(site: Site) -> None:
+    site.engine.apply_plan(site.spec("true", inputs={"/in": [site.tag("a"), site.tag("b")]}))
+    assert preview_push(site.engine, {"half": [site.tag("a")], "untagged": []}) == []
+
+
+def test_preview_push_where_another_input_has_nothing(site: Site) -> None:
+    inputs = {"/in/a": [site.tag("a")], "/in/b": [site.tag("b")]}
+    site.engine.apply_plan(site.spec("true", inputs=inputs, outputs={}))
+    (preview,) = preview_push(site.engine, {"one": [site.tag("a")]})
+    assert (preview.runs, list(preview.combinations())) == (0, [])
 
 
 def test_wait_for_runs(site: Site) -> None:

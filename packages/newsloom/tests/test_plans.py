@@ -4,9 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from knitfab.actions import PLAN_NAME_KEY
 from knitfab.planfile import read_plan_file
 from newscore.errors import NewsError
-from newsloom.plans import PLAN_ANNOTATION, Pin, Rendering, render_plans, source_sha256, write_plans
+from newsloom.plans import Pin, Rendering, render_plans, source_sha256, write_plans
 
 PROJECT = Path(__file__).parents[3]
 
@@ -33,7 +34,7 @@ def test_written_files_are_plan_files(project: Path) -> None:
     specs = render_plans(project, Rendering())
     for path in write_plans(specs, project / "out"):
         spec = read_plan_file(path)
-        assert (PLAN_ANNOTATION, path.stem) in spec.annotations
+        assert (PLAN_NAME_KEY, path.stem) in spec.annotations
         assert spec.inputs
         assert spec.log
 

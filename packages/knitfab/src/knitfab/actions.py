@@ -16,13 +16,13 @@ from knitfab.engine import Engine
 from knitfab.equality import plans_equal
 from knitfab.errors import KnitError
 from knitfab.image import parse_image, split_tag
-from knitfab.records import FINISHED, Data, Plan, PlanSpec, Run, Tag
+from knitfab.records import FINISHED, Data, Mountpoint, Plan, PlanSpec, Run, Tag
 from knitfab.tarstream import hash_folder
 
 CONTENT_KEY: Final = "content.sha256"
 """The tag that finds content again: the sha256 of the folder's uncompressed tar stream."""
 PLAN_NAME_KEY: Final = "newsloom/plan"
-"""The annotation that names a plan across its versions."""
+"""The annotation that names a plan across its versions; an older version of the same name is superseded."""
 
 
 def find_equal_plan(engine: Engine, spec: PlanSpec) -> Plan | None:
@@ -61,16 +61,29 @@ def _bring_up_to_date(engine: Engine, plan: Plan, spec: PlanSpec) -> Plan:
     return plan
 
 
+def find_copy(engine: Engine, source: Path, tags: Sequence[Tag] = ()) -> Data | None:
+    """The finished Data with this folder's content and these tags, None when there is none."""
+    return _find_finished(engine, (_content_tag(source), *tags))
+
+
+def _content_tag(source: Path) -> Tag:
+    return Tag(CONTENT_KEY, hash_folder(source))
+
+
+def _find_finished(engine: Engine, tags: Sequence[Tag]) -> Data | None:
+    return next((data for data in engine.find_data(tags) if data.transient is None), None)
+
+
 def push_once(engine: Engine, source: Path, tags: Sequence[Tag] = ()) -> tuple[Data, bool]:
     """The Data with this folder's content and these tags, and whether it was uploaded now.
 
     Found by the tag `content.sha256:<hash>` with all of `tags`, so a second push uploads nothing. An upload
     that a crash left untagged is taken over when its content is the same.
     """
-    wanted = (Tag(CONTENT_KEY, hash_folder(source)), *tags)
-    found = [data for data in engine.find_data(wanted) if data.transient is None]
-    if found:
-        return found[0], False
+    wanted = (_content_tag(source), *tags)
+    found = _find_finished(engine, wanted)
+    if found is not None:
+        return found, False
     orphan = next(_untagged_copies(engine, wanted[0].value), None)
     if orphan is not None:
         return engine.tag_data(orphan.knit_id, add=wanted), False
@@ -168,26 +181,65 @@ class Preview:
 
 def preview_apply(engine: Engine, spec: PlanSpec) -> Preview:
     """What `apply_plan(spec)` would start, before it happens. Changes nothing."""
-    candidates = {
-        entry.path: tuple(data for data in engine.find_data(entry.tags) if data.transient is None)
-        for entry in spec.inputs
-    }
+    candidates = {entry.path: _candidates(engine, entry) for entry in spec.inputs}
     return Preview(find_equal_plan(engine, spec), candidates)
 
 
-def preview_push(plans: Iterable[Plan], tags: Iterable[Tag]) -> dict[str, tuple[str, ...]]:
-    """planId → the input paths that a Data with these tags would fill. Pure; active plans only."""
-    offered = set(tags)
-    matches = {
-        plan.plan_id: tuple(
-            entry.path
+@dataclass(frozen=True)
+class PushPreview:
+    """What pushing some Data would start with one plan. Runs that follow from its outputs are not counted."""
+
+    plan: Plan
+    present: Mapping[str, tuple[str, ...]]
+    """Input path → knitIds of the Data that fill it now."""
+    coming: Mapping[str, tuple[str, ...]]
+    """Input path → names of the Data to be pushed that would fill it."""
+
+    @property
+    def runs(self) -> int:
+        """How many Runs would be made: the cross product with the new Data, less the one without."""
+        after = prod(len(self.present[path]) + len(self.coming[path]) for path in self.present)
+        return after - prod(map(len, self.present.values()))
+
+    def combinations(self) -> Iterator[dict[str, str]]:
+        """Each Run to be, as input path → knitId or name, one by one: there may be very many."""
+        new = {(path, name) for path, names in self.coming.items() for name in names}
+        for chosen in product(*(self.present[path] + self.coming[path] for path in self.present)):
+            pairs = tuple(zip(self.present, chosen, strict=True))
+            if not new.isdisjoint(pairs):
+                yield dict(pairs)
+
+
+def preview_push(engine: Engine, coming: Mapping[str, Iterable[Tag]]) -> list[PushPreview]:
+    """What pushing Data of these names with these tags would start, by plan. Changes nothing.
+
+    Active plans alone, and those only that would get a new candidate; some of them may still start nothing,
+    for want of Data on another input.
+    """
+    offered = {name: frozenset(tags) for name, tags in coming.items()}
+    found = []
+    for plan in engine.find_plans(active=True):
+        filled = {
+            entry.path: tuple(name for name, tags in offered.items() if _fills(entry.tags, tags))
             for entry in plan.inputs
-            if entry.tags and not any(tag.is_system for tag in entry.tags) and offered.issuperset(entry.tags)
-        )
-        for plan in plans
-        if plan.active
-    }
-    return {plan_id: paths for plan_id, paths in matches.items() if paths}
+        }
+        if any(filled.values()):
+            found.append(PushPreview(plan, _present(engine, plan.spec.inputs), filled))
+    return found
+
+
+def _fills(wanted: Sequence[Tag], offered: frozenset[Tag]) -> bool:
+    """Whether Data that do not exist yet, so that nobody can know their system tags, match an input."""
+    return offered.issuperset(wanted)
+
+
+def _present(engine: Engine, inputs: Iterable[Mountpoint]) -> dict[str, tuple[str, ...]]:
+    return {entry.path: tuple(data.knit_id for data in _candidates(engine, entry)) for entry in inputs}
+
+
+def _candidates(engine: Engine, entry: Mountpoint) -> tuple[Data, ...]:
+    """The finished Data that an input takes."""
+    return tuple(data for data in engine.find_data(entry.tags) if data.transient is None)
 
 
 def superseded_plans(plans: Iterable[Plan], wanted: Mapping[str, PlanSpec]) -> list[Plan]:

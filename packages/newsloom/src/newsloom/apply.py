@@ -4,11 +4,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from knitfab.actions import ensure_plan, preview_apply, retire_superseded, superseded_plans
+from knitfab.actions import (
+    PLAN_NAME_KEY,
+    Preview,
+    ensure_plan,
+    preview_apply,
+    retire_superseded,
+    superseded_plans,
+)
 from knitfab.engine import Engine
 from knitfab.records import Plan, PlanSpec
-
-from newsloom.plans import PLAN_ANNOTATION
 
 
 @dataclass(frozen=True)
@@ -16,9 +21,15 @@ class Proposal:
     """What applying one plan would do."""
 
     name: str
-    state: Literal["new", "unchanged", "superseding"]
-    runs: int
-    """Runs that would start at once, over the Data that exist."""
+    state: Literal["new", "unchanged", "superseding", "reactivating"]
+    preview: Preview
+    sleeping: int = 0
+    """Runs that a deactivated plan holds back and that its activation would start."""
+
+    @property
+    def runs(self) -> int:
+        """Runs that would start at once, over the Data that exist."""
+        return self.preview.runs + self.sleeping
 
 
 @dataclass(frozen=True)
@@ -33,13 +44,17 @@ class Applied:
 def propose(engine: Engine, specs: Mapping[str, PlanSpec]) -> Iterator[Proposal]:
     """Say what `apply_plans` would do. Changes nothing."""
     old = superseded_plans(engine.find_plans(active=True), specs)
-    replaced = {value for plan in old for key, value in plan.annotations if key == PLAN_ANNOTATION}
+    replaced = {value for plan in old for key, value in plan.annotations if key == PLAN_NAME_KEY}
     for name, spec in specs.items():
         preview = preview_apply(engine, spec)
-        if preview.equal_plan is not None and preview.equal_plan.active:
-            yield Proposal(name, "unchanged", 0)
+        equal = preview.equal_plan
+        if equal is None:
+            yield Proposal(name, "superseding" if name in replaced else "new", preview)
+        elif equal.active:
+            yield Proposal(name, "unchanged", preview)
         else:
-            yield Proposal(name, "superseding" if name in replaced else "new", preview.runs)
+            sleeping = len(engine.find_runs(plans=[equal.plan_id], statuses=["deactivated"]))
+            yield Proposal(name, "reactivating", preview, sleeping)
 
 
 def apply_plans(engine: Engine, specs: Mapping[str, PlanSpec]) -> list[Applied]:

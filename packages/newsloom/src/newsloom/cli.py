@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from knitfab.actions import PLAN_NAME_KEY, Patience, preview_push
 from knitfab.engine import Engine
 from knitfab.errors import KnitError
 from knitfab.profiles import open_engine
@@ -14,11 +15,13 @@ from newscore.errors import NewsError, run_main
 from rich.console import Console
 
 from newsloom.apply import apply_plans, propose
-from newsloom.data import choose_sources, push_sources, read_sources
+from newsloom.data import choose_sources, find_pushed, push_sources, read_sources
 from newsloom.demo import Demo, run_demo
 from newsloom.fetch import fetch, read_pin
+from newsloom.forecast import print_previews, print_proposals
 from newsloom.inputs import bring_inputs
 from newsloom.plans import Rendering, built_pins, render_plans, write_plans
+from newsloom.watch import report_runs, watch_runs
 
 
 def main() -> int:
@@ -47,14 +50,32 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add_rendering(plans)
     apply = commands.add_parser("apply", help="render the plans and apply them to an engine")
     add_rendering(apply)
-    apply.add_argument("--yes", action="store_true", help="do not ask before applying")
-    apply.add_argument(
-        "--engine", default="", help="API root or knit profile; default: the .knitprofile here"
-    )
+    add_engine(apply)
+    add_asking(apply)
     push = commands.add_parser("push", help="push Data of plans/data.yaml by name")
     push.add_argument("names", nargs="+", metavar="NAME")
-    push.add_argument("--engine", default="", help="API root or knit profile; default: the .knitprofile here")
+    add_engine(push)
+    add_asking(push)
+    wait = commands.add_parser("wait", help="show Runs until all have ended; exit 2 when one failed")
+    wait.add_argument("names", nargs="*", metavar="PLAN", help="plans of plans/index.yaml; default: all")
+    wait.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after so long")
+    add_engine(wait)
     return parser.parse_args(argv)
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Which engine is meant."""
+    parser.add_argument(
+        "--engine", default="", help="API root or knit profile; default: the .knitprofile here"
+    )
+
+
+def add_asking(parser: argparse.ArgumentParser) -> None:
+    """What stands between a command and the Runs that it starts."""
+    parser.add_argument("--yes", action="store_true", help="do not ask before Runs start")
+    parser.add_argument(
+        "--preview", action="store_true", help="only say which Runs would start, over which Data"
+    )
 
 
 def add_rendering(parser: argparse.ArgumentParser) -> None:
@@ -83,36 +104,78 @@ def run(arguments: argparse.Namespace, console: Console) -> None:
 
 
 def run_on_engine(project: Path, arguments: argparse.Namespace, console: Console) -> None:
-    """The commands over plans and Data: plans, apply, push."""
+    """The commands over plans and Data: plans, apply, push, wait."""
     if arguments.command == "push":
-        wanted = choose_sources(read_sources(project), arguments.names)
-        for source, data, created in push_sources(open_engine(arguments.engine), wanted):
-            console.print(f"{source.name} {data.knit_id} {'pushed' if created else 'was there'}")
-        return
-    pins = built_pins(project, arguments.registry) if arguments.registry else None
-    variants = {"newstrain": "newstrain-cpu"} if arguments.cpu else {}
-    specs = render_plans(project, Rendering(arguments.gpus, pins, variants))
-    paths = write_plans(specs, project / "build" / "plans")
-    console.print(f"{len(paths)} plan files in {paths[0].parent.relative_to(project)}")
-    if arguments.command == "apply":
-        apply_asking(open_engine(arguments.engine), specs, console, ask=not arguments.yes)
+        push_asking(project, arguments, console)
+    elif arguments.command == "wait":
+        wait_for_plans(open_engine(arguments.engine), arguments, console)
+    else:
+        pins = built_pins(project, arguments.registry) if arguments.registry else None
+        variants = {"newstrain": "newstrain-cpu"} if arguments.cpu else {}
+        specs = render_plans(project, Rendering(arguments.gpus, pins, variants))
+        paths = write_plans(specs, project / "build" / "plans")
+        console.print(f"{len(paths)} plan files in {paths[0].parent.relative_to(project)}")
+        if arguments.command == "apply":
+            apply_asking(open_engine(arguments.engine), specs, arguments, console)
 
 
-def apply_asking(engine: Engine, specs: Mapping[str, PlanSpec], console: Console, *, ask: bool) -> None:
+def apply_asking(
+    engine: Engine, specs: Mapping[str, PlanSpec], arguments: argparse.Namespace, console: Console
+) -> None:
     """Print what applying would do, ask, and apply."""
     proposals = list(propose(engine, specs))
-    for proposal in proposals:
-        console.print(f"{proposal.name:36} {proposal.state:12} {proposal.runs:6} Runs", highlight=False)
+    print_proposals(proposals, console, each=arguments.preview)
     if all(proposal.state == "unchanged" for proposal in proposals):
         console.print("nothing to apply")
+    elif not arguments.preview and agreed("Apply?", arguments, console):
+        created = sum(entry.created for entry in apply_plans(engine, specs))
+        console.print(f"{len(specs)} plans applied, {created} of them new")
+
+
+def push_asking(project: Path, arguments: argparse.Namespace, console: Console) -> None:
+    """Print what pushing would start, ask when that is anything, and push."""
+    engine = open_engine(arguments.engine)
+    wanted = choose_sources(read_sources(project), arguments.names)
+    coming = {source.name: source.tags for source in wanted if not find_pushed(engine, source)}
+    previews = preview_push(engine, coming)
+    print_previews(previews, console, each=arguments.preview)
+    if arguments.preview or (any(each.runs for each in previews) and not agreed("Push?", arguments, console)):
         return
-    if ask and not sys.stdin.isatty():
-        raise NewsError("applying asks first, but nobody is at the terminal: add --yes (make apply YES=1).")
-    if ask and console.input("Apply? [y/N] ").strip().lower() not in {"y", "yes"}:
-        console.print("nothing applied")
-        return
-    created = sum(entry.created for entry in apply_plans(engine, specs))
-    console.print(f"{len(specs)} plans applied, {created} of them new")
+    for source, data, created in push_sources(engine, wanted):
+        console.print(f"{source.name} {data.knit_id} {'pushed' if created else 'was there'}")
+
+
+def agreed(question: str, arguments: argparse.Namespace, console: Console) -> bool:
+    """Whether somebody at the terminal, or the flag, says yes."""
+    if arguments.yes:
+        return True
+    if not sys.stdin.isatty():
+        raise NewsError(
+            f"{arguments.command} asks before Runs start, but nobody is at the terminal: add --yes"
+            + (" (make apply YES=1)." if arguments.command == "apply" else ".")
+        )
+    if console.input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}:
+        return True
+    console.print("nothing done")
+    return False
+
+
+def wait_for_plans(engine: Engine, arguments: argparse.Namespace, console: Console) -> None:
+    """Show the Runs of the workspace's active plans until they have ended."""
+    named = {
+        name: plan.plan_id
+        for plan in engine.find_plans(active=True)
+        for key, name in plan.annotations
+        if key == PLAN_NAME_KEY
+    }
+    if unknown := [name for name in arguments.names if name not in named]:
+        known = ", ".join(sorted(named)) or "none at all"
+        raise NewsError(f"no active plan is called {unknown[0]!r}: the engine has {known}.", code="missing")
+    if not named:
+        raise NewsError("the engine has no active plan of this workspace: call newsloom apply first.")
+    plans = [named[name] for name in arguments.names or named]
+    runs = watch_runs(engine, console, plans, Patience(most=arguments.timeout))
+    report_runs(engine, runs, console)
 
 
 def serve_ui(state: Path, port: int) -> None:

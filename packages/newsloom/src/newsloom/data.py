@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from knitfab.actions import push_once
+from knitfab.actions import find_copy, push_once
 from knitfab.engine import Engine
 from knitfab.records import Data, Tag
 from newscore.errors import NewsError
@@ -53,14 +53,24 @@ def choose_sources(sources: Sequence[Source], names: Sequence[str]) -> list[Sour
     return [known[name] for name in names]
 
 
+def find_pushed(engine: Engine, source: Source) -> Data | None:
+    """What a push of this folder would find there already; NewsError where the folder is missing."""
+    check_folder(source)
+    return find_copy(engine, source.folder, source.tags)
+
+
+def check_folder(source: Source) -> None:
+    """NewsError where the folder is missing."""
+    if not source.folder.is_dir():
+        raise NewsError(
+            f"{source.folder} is missing: run make data, or put the folder there yourself.", code="missing"
+        )
+
+
 def push_sources(engine: Engine, sources: Sequence[Source]) -> Iterator[tuple[Source, Data, bool]]:
     """Push each folder that the engine does not hold yet; yield what it is there, and whether it is new."""
     for source in sources:
-        if not source.folder.is_dir():
-            raise NewsError(
-                f"{source.folder} is missing: run make data, or put the folder there yourself.",
-                code="missing",
-            )
+        check_folder(source)
         data, created = push_once(engine, source.folder, source.tags)
         retire_older(engine, source, data)
         yield source, data, created

@@ -9,12 +9,11 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
+from knitfab.actions import Patience
 from knitfab.client import HttpEngine
 from knitfab.engine import Engine
-from knitfab.records import Run
 from newscore.errors import NewsError
 from rich.console import Console
 
@@ -23,7 +22,7 @@ from newsloom.data import push_sources, read_sources
 from newsloom.inputs import bring_inputs
 from newsloom.local_engine import local_engine
 from newsloom.plans import Rendering, render_plans, write_plans
-from newsloom.watch import plan_name, wait_until_ended
+from newsloom.watch import report_runs, watch_runs
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,9 @@ def run_demo(demo: Demo, console: Console) -> None:
         console.rule("runs", align="left")
         plan_ids = [entry.plan.plan_id for entry in plans]
         retry_failed(engine, plan_ids)
-        runs = wait_until_ended(partial(live_runs, engine, plan_ids), console)
-        console.print(f"{len(runs)} Runs ended, {sum(run.status == 'done' for run in runs)} done")
-        report_failures(engine, runs, console)
+        # The embedded engine makes what follows from a Run in the moment it ends.
+        runs = watch_runs(engine, console, plan_ids, Patience(settle=0))
+        report_runs(engine, runs, console)
         console.rule("lineage", align="left")
         mirror = ["--api-root", endpoint.api_root, "--tracking-uri", demo.tracking_uri]
         call_mirror("sync", *mirror)
@@ -80,30 +79,10 @@ def push_demo_data(engine: Engine, demo: Demo, console: Console) -> None:
             console.print(f"pushed {source.name:24} {data.knit_id}", highlight=False)
 
 
-def live_runs(engine: Engine, plan_ids: Sequence[str]) -> list[Run]:
-    """The Runs of these plans that have not been deleted."""
-    return [run for run in engine.find_runs(plans=plan_ids) if run.status != "invalidated"]
-
-
 def retry_failed(engine: Engine, plan_ids: Sequence[str]) -> None:
     """Give Runs that failed in an earlier call another try: their cause may be gone."""
     for run in engine.find_runs(plans=plan_ids, statuses=["failed"]):
         engine.retry_run(run.run_id)
-
-
-def report_failures(engine: Engine, runs: Sequence[Run], console: Console) -> None:
-    """Raise with the last words of every failed Run's log."""
-    failed = [run for run in runs if run.status == "failed"]
-    for run in failed:
-        code = f"exit code {run.exit.code}" if run.exit else "no exit code"
-        console.print(f"failed: {plan_name(run)}, Run {run.run_id}, {code}", highlight=False)
-        log = b"".join(engine.read_log(run.run_id)).decode(errors="replace")
-        for line in log.strip().splitlines()[-5:]:
-            console.print(f"    {line}", highlight=False, markup=False)
-    if failed:
-        raise NewsError(
-            f"{len(failed)} of {len(runs)} Runs failed: mend the cause shown above and call again."
-        )
 
 
 def call_mirror(*arguments: str) -> None:

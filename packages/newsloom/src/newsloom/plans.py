@@ -17,13 +17,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
+from knitfab.actions import PLAN_NAME_KEY
 from knitfab.planfile import parse_plan
 from knitfab.planfile import render_plan as plan_text
 from knitfab.records import PlanSpec
 from newscore.errors import NewsError
-
-PLAN_ANNOTATION = "newsloom/plan"
-"""Annotation that names a plan across its versions; an older version with the same name is superseded."""
 
 SOURCES = {
     "newstrain": ("newscore", "newstrain"),
@@ -82,7 +80,7 @@ def render_plan(project: Path, name: str, entry: Mapping[str, object], rendering
         resources["nvidia.com/gpu"] = str(rendering.gpus)
     return replace(
         spec,
-        annotations=tuple(sorted({*spec.annotations, (PLAN_ANNOTATION, name), *pin.annotations.items()})),
+        annotations=tuple(sorted({*spec.annotations, (PLAN_NAME_KEY, name), *pin.annotations.items()})),
         resources=resources,
     )
 

@@ -1,11 +1,13 @@
 """Shows Runs until all have ended: a bar on a terminal, a line a change elsewhere. Decides nothing."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-from knitfab.records import Run
+from knitfab.actions import PLAN_NAME_KEY, Patience, wait_for_runs
+from knitfab.engine import Engine
+from knitfab.records import FINISHED, Run
+from newscore.errors import NewsError
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -16,71 +18,70 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from newsloom.plans import PLAN_ANNOTATION
-
-ENDED = frozenset({"done", "failed", "invalidated"})
-POLL_SECONDS = 0.5
+LAST_LINES = 5
 
 
-@dataclass(frozen=True)
-class Change:
-    """A Run that was seen with another status than before."""
-
-    run: Run
-    before: str | None
+def watch_runs(engine: Engine, console: Console, plans: Sequence[str], patience: Patience) -> list[Run]:
+    """Wait for the Runs of these plans, showing how far they are."""
+    with show_progress(console) as progress:
+        return wait_for_runs(engine, on_change=progress.hear, plans=plans, patience=patience)
 
 
-def wait_until_ended(list_runs: Callable[[], Sequence[Run]], console: Console) -> list[Run]:
-    """Poll until every Run has ended; return them all. The engine makes follow-up Runs at once."""
-    seen: dict[str, str] = {}
-    started = time.monotonic()
-    with progress_of(console) as show:
-        while True:
-            runs = list_runs()
-            for change in changes(seen, runs):
-                if worth_a_line(change) and not console.is_terminal:
-                    elapsed = time.monotonic() - started
-                    console.print(
-                        f"{elapsed:7.1f} s  {change.run.status:8}  {plan_name(change.run)}", highlight=False
-                    )
-            show(runs)
-            if all(run.status in ENDED for run in runs):
-                return list(runs)
-            time.sleep(POLL_SECONDS)
+class RunProgress:
+    """What is known of each Run, drawn whenever one changes."""
 
+    def __init__(self, console: Console, bar: Progress) -> None:
+        """`bar` is drawn on a terminal alone; elsewhere each change worth a line gets one."""
+        self._console = console
+        self._bar = bar
+        self._task = bar.add_task("", total=None)
+        self._runs: dict[str, Run] = {}
+        self._started = time.monotonic()
 
-def changes(seen: dict[str, str], runs: Sequence[Run]) -> Iterator[Change]:
-    """Yield what differs from `seen`, and bring `seen` up to date."""
-    for run in runs:
-        before = seen.get(run.run_id)
-        if before != run.status:
-            seen[run.run_id] = run.status
-            yield Change(run, before)
+    def hear(self, run: Run) -> None:
+        """Take note of a Run that is new or has another status than before."""
+        known = run.run_id in self._runs
+        self._runs[run.run_id] = run
+        # What had ended before we looked is no news.
+        news = run.status == "running" or (known and run.status in FINISHED)
+        if news and not self._console.is_terminal:
+            elapsed = time.monotonic() - self._started
+            self._console.print(f"{elapsed:7.1f} s  {run.status:8}  {plan_name(run)}", highlight=False)
+        self._draw()
 
-
-def worth_a_line(change: Change) -> bool:
-    """Starts and ends; not what had ended before we looked."""
-    status = change.run.status
-    return status == "running" or (status in ENDED and change.before is not None)
+    def _draw(self) -> None:
+        runs = self._runs.values()
+        quiet = {*FINISHED, "waiting", "ready", "deactivated"}
+        going = sorted({plan_name(run) for run in runs if run.status not in quiet})
+        ended = sum(run.status in FINISHED for run in runs)
+        self._bar.update(self._task, total=len(runs), completed=ended, description=", ".join(going))
 
 
 @contextmanager
-def progress_of(console: Console) -> Iterator[Callable[[Sequence[Run]], None]]:
-    """A function that draws how far the Runs are."""
+def show_progress(console: Console) -> Iterator[RunProgress]:
+    """A RunProgress whose bar is on the terminal while the block runs."""
     columns = (SpinnerColumn(), MofNCompleteColumn(), TextColumn("Runs"), BarColumn(20), TimeElapsedColumn())
-    with Progress(
-        *columns, TextColumn("{task.description}"), console=console, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("", total=None)
+    described = TextColumn("{task.description}")
+    with Progress(*columns, described, console=console, disable=not console.is_terminal) as bar:
+        yield RunProgress(console, bar)
 
-        def show(runs: Sequence[Run]) -> None:
-            going = sorted({plan_name(run) for run in runs if run.status not in {*ENDED, "waiting", "ready"}})
-            ended = sum(run.status in ENDED for run in runs)
-            bar.update(task, total=len(runs), completed=ended, description=", ".join(going))
 
-        yield show
+def report_runs(engine: Engine, runs: Sequence[Run], console: Console) -> None:
+    """Say how Runs ended; NewsError, after the last words of each log, when some failed."""
+    console.print(f"{len(runs)} Runs ended, {sum(run.status == 'done' for run in runs)} done")
+    failed = [run for run in runs if run.status == "failed"]
+    for run in failed:
+        code = f"exit code {run.exit.code}" if run.exit else "no exit code"
+        console.print(f"failed: {plan_name(run)}, Run {run.run_id}, {code}", highlight=False)
+        log = b"".join(engine.read_log(run.run_id)).decode(errors="replace") if run.log else ""
+        for line in log.strip().splitlines()[-LAST_LINES:]:
+            console.print(f"    {line}", highlight=False, markup=False)
+    if failed:
+        raise NewsError(
+            f"{len(failed)} of {len(runs)} Runs failed: mend the cause shown above and call again."
+        )
 
 
 def plan_name(run: Run) -> str:
     """The name a Run's plan carries, else its image."""
-    return dict(run.plan.annotations).get(PLAN_ANNOTATION) or str(run.plan.image or run.plan.name)
+    return dict(run.plan.annotations).get(PLAN_NAME_KEY) or str(run.plan.image or run.plan.name)
