@@ -50,7 +50,7 @@ def test_hostile_archive_is_refused(tmp_path: Path, name: str) -> None:
 def test_link_through_a_link_is_refused(tmp_path: Path) -> None:
     """Each looks harmless alone: l1 climbs to the root, and l2 climbs from where l1 led."""
     packed = _tar(("a/b/l1", tarfile.SYMTYPE, "../.."), ("l2", tarfile.SYMTYPE, "a/b/l1/../x"))
-    with pytest.raises(KnitError, match="leaves the folder"):
+    with pytest.raises(KnitError, match="may leave the folder"):
         extract_archive([packed], tmp_path)
 
 

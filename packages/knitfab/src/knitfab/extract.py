@@ -54,6 +54,7 @@ def _extract(root: int, stream: Inflater, limits: ArchiveLimits, durable: bool) 
     for member, content in read_members(stream, limits):
         parts = _safe_parts(member.name)
         if not parts:
+            _check_root(member)
             continue
         parent = _open_parent(root, parts[:-1])
         try:
@@ -73,6 +74,13 @@ def _safe_parts(name: str) -> list[str]:
     if name.startswith("/") or ".." in parts or "\0" in name:
         raise KnitError(f"the archive's member {name!r} leaves the folder", code="invalid")
     return parts
+
+
+def _check_root(member: Member) -> None:
+    """The folder itself may be a member, as `.` of tar. A file there is what `knit data push FILE` sends."""
+    if member.kind != "folder":
+        sentence = f"the archive's member {member.name!r} is no folder: push the folder that holds the file"
+        raise KnitError(sentence, code="invalid")
 
 
 def _open_parent(root: int, parts: list[str]) -> int:
@@ -151,7 +159,8 @@ def _check_link(parts: list[str], member: Member) -> None:
         climbs += 1
     outside = member.target.startswith("/") or climbs > len(parts) - 1 or ".." in steps[climbs:]
     if outside or not member.target or "\0" in member.target:
-        sentence = f"the archive's symlink {member.name!r} → {member.target!r} leaves the folder"
+        remedy = "link within it, or pack what is linked to (knit data push --dereference)"
+        sentence = f"the archive's symlink {member.name!r} → {member.target!r} may leave the folder: {remedy}"
         raise KnitError(sentence, code="invalid")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
-from knitfab.errors import bad_request, conflict
+from knitfab.errors import KnitError, bad_request, conflict
 from knitfab.image import parse_image, split_tag
 from knitfab.quantity import canonical_quantity
 from knitfab.records import Plan, PlanSpec, Tag
@@ -141,10 +141,16 @@ def _has_image(plan: StoredPlan, image: str) -> bool:
     if plan.name is not None:
         return False
     repository, tag = split_tag(image)
-    # Stored are normalised names (docker.io → index.docker.io), asked for are names as people write them.
-    names = {repository, split_tag(str(parse_image(repository)))[0]}
     stored_repository, stored_tag = split_tag(plan.spec.image)
-    return stored_repository in names and tag in ("", stored_tag)
+    return stored_repository in (repository, _stored_form(repository)) and tag in ("", stored_tag)
+
+
+def _stored_form(repository: str) -> str | None:
+    """As plans have it (docker.io is index.docker.io there); None for a name that no plan can have."""
+    try:
+        return split_tag(str(parse_image(repository)))[0]
+    except KnitError:
+        return None
 
 
 def _output_tags(spec: PlanSpec) -> list[tuple[Tag, ...]]:

@@ -85,6 +85,13 @@ QUERIES = [
         400,
         "bad request\nquery specification is incorrect\n caused by:incorrect query param active",
     ),
+    Row(
+        "image without a name",
+        "GET",
+        "/plans?image=registry.example/x/%3Av1",
+        400,
+        "bad request\nquery specification is incorrect\n caused by:invalid image name: image name is empty",
+    ),
 ]
 
 _TYPE = "bad request\nunexpected content type. it shoule be application/json"

@@ -120,6 +120,11 @@ class PlanRules:
         assert {plan.plan_id for plan in site.engine.find_plans(image=name)} == both
         assert site.engine.find_plans(image=f"{name}:3") == []
 
+    @pytest.mark.parametrize("image", ["UPPER/case", "x", "knit#uploaded", "y@sha256:0000"])
+    def test_find_by_an_image_no_plan_can_have(self, site: Site, image: str) -> None:
+        """A search refuses no name; it finds nothing."""
+        assert site.engine.find_plans(image=image) == []
+
     def test_find_by_activeness(self, site: Site) -> None:
         plan = site.engine.apply_plan(site.spec(active=False))
         tags = [site.tag("in")]

@@ -135,6 +135,12 @@ class TransferRules:
         assert isinstance(knit_id, str)
         assert site.read(knit_id) == {}
 
+    def test_archive_of_a_single_file(self, site: Site) -> None:
+        """`knit data push FILE` sends the file as `.`: an error, never Data without the file."""
+        answer = _upload(site, _member(".", b"hello"))
+        assert answer.status >= 400
+        assert answer.message
+
     def test_tags_with_the_upload(self, site: Site) -> None:
         """An extension: content and tags appear together. Knitfab ignores the query."""
         if not site.mends:

@@ -12,7 +12,7 @@ from knitfab.wire import plan_to_json
 from knitlite.engine import EmbeddedEngine
 from knitlite.http.answers import answer, read_json, require_json_type
 from knitlite.http.exchange import Request, Response
-from knitlite.http.queries import first, read_active, read_tags
+from knitlite.http.queries import read_active, read_image, read_tags
 from knitlite.http.routes import Route
 
 
@@ -26,7 +26,7 @@ def _search_routes(engine: EmbeddedEngine) -> list[Route]:
         parameters = request.parameters()
         found = engine.find_plans(
             read_active(parameters),
-            first(parameters, "image") or None,
+            read_image(parameters),
             read_tags(parameters, "in_tag"),
             read_tags(parameters, "out_tag"),
         )

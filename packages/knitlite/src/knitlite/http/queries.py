@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from knitfab.errors import KnitError, bad_request
+from knitfab.image import split_tag
 from knitfab.records import Tag
 from knitfab.times import parse_duration, parse_timestamp
 
@@ -65,6 +66,14 @@ def read_active(parameters: Parameters) -> bool | None:
     if text not in ("true", "false"):
         raise bad_request("query specification is incorrect", "incorrect query param active")
     return text == "true"
+
+
+def read_image(parameters: Parameters) -> str | None:
+    """`image=[HOST/]NAME[:TAG]`; only a missing name is refused, a search for nonsense finds nothing."""
+    text = first(parameters, "image")
+    if text and not split_tag(text)[0].rpartition("/")[2]:
+        raise bad_request("query specification is incorrect", "invalid image name: image name is empty")
+    return text or None
 
 
 def first(parameters: Parameters, name: str) -> str | None:
