@@ -1,4 +1,4 @@
-"""Runs a job in a container of its plan's image, by docker or podman. Knows their command line alone.
+"""Runs a job in a container of its plan's image, by docker or podman. Knows no row and no HTTP.
 
 As in Knitfab's worker: inputs read-only, outputs writable and empty, the plan's entrypoint and args in
 place of the image's, cpu and memory as limits, nothing added to the environment. Other than there, a
@@ -8,33 +8,29 @@ where the container program can give them, and a plan that asks for more than th
 (`without_gpus.py` lets it run all the same).
 """
 
-import json
-import shutil
-import subprocess
-import threading
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from knitfab.errors import KnitError
-
-from knitlite.capacity import count_gpus
+from knitlite.capacity import count_gpus, machine_capacity
 from knitlite.quantities import gpus_of
-from knitlite.runners import ExitStatus, Job, Running
+from knitlite.runners import Job, Running
+from knitlite.runners.container_job import RunningContainer
+from knitlite.runners.container_program import LABEL, Program, away, find_program, last_line
 
-LABEL: Final = "knitlite.run-folder"
-"""Label of every container made here: finds those whose handle was never stored."""
+__all__ = ["ContainerRunner", "find_program"]
 
 NETWORK: Final = "knitlite/network"
 NETWORKS: Final = ("none", "host", "bridge")
-KILLED: Final = 137
+_LEAST_CPUS: Final = 0.01
 
 
 class ContainerRunner:
     """The runner for plans as they run on a cluster."""
 
-    def __init__(self, program: str, grace_seconds: float = 10.0) -> None:
-        """`program` is docker, podman or anything with their command line."""
+    def __init__(self, program: Program, grace_seconds: float = 10.0) -> None:
+        """`program` as found by `find_program`."""
         self._program = program
         self._grace_seconds = grace_seconds
 
@@ -55,144 +51,71 @@ class ContainerRunner:
 
     def start(self, job: Job) -> Running:
         """Create the container, stopped. An image that is not here is pulled."""
+        self._program.remove_left(job.folder)
         for mount in job.outputs:
             # The image's user is rarely ours; Knitfab's volumes are open to all as well.
             mount.source.chmod(0o777)
-        result = self._call("create", *create_arguments(job))
-        if result.returncode != 0:
-            lines = result.stderr.strip().splitlines() or [f"exit code {result.returncode}"]
-            raise OSError(f"{self._program} create {job.image}: {lines[-1]}")
-        return RunningContainer(self._program, result.stdout.split()[-1], job.log_path, self._grace_seconds)
+        container = self._create(job)
+        return RunningContainer(self._program, container, job.log_path, self._grace_seconds)
 
     def end_orphan(self, handle: str, folder: Path) -> None:
         """Remove the recorded container and all that carry the label of the Run's folder."""
-        listed = self._call("ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={LABEL}={folder}")
-        for container in {handle, *listed.stdout.split()} - {""}:
-            self._call("rm", "--force", "--volumes", container)
+        name, _, container = handle.rpartition(" ")
+        program = self._program if name in ("", self._program.name) else find_program(name)
+        if container:
+            program.remove(container)
+        program.remove_left(folder)
 
-    def _call(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return call(self._program, arguments)
-
-
-def find_program(wanted: str | None = None) -> str:
-    """A container program that answers: the one wanted, else docker, else podman. KnitError if none."""
-    candidates = [wanted] if wanted else ["docker", "podman"]
-    found = [name for name in candidates if shutil.which(name)]
-    for name in found:
-        if call(name, ["version", "--format", "{{.Server.Version}}"]).returncode == 0:
-            return name
-    cause = f"{found[0]} is installed but its engine does not answer" if found else "it is not installed"
-    raise KnitError(
-        f"no container program can be used: {' or '.join(candidates)}: {cause}; "
-        "start it, or use --runner process",
-        code="unavailable",
-    )
-
-
-_STOP_AGAIN_SECONDS: Final = 0.5
-
-
-class RunningContainer:
-    """A container that was created; see Running."""
-
-    def __init__(self, program: str, container: str, log_path: Path, grace_seconds: float) -> None:
-        """Take over a container that has not been started."""
-        self._program = program
-        self._container = container
-        self._log_path = log_path
-        self._grace_seconds = grace_seconds
-        self._lock = threading.Lock()
-        self._stopped = False
-        self._over = threading.Event()
-        self._attached: subprocess.Popen[bytes] | None = None
-
-    @property
-    def handle(self) -> str:
-        """The container's id."""
-        return self._container
-
-    def release(self) -> None:
-        """Start it, its output attached from the first byte to the log."""
-        with self._lock:
-            if self._stopped:
-                return
-            with self._log_path.open("ab") as log:
-                self._attached = subprocess.Popen(
-                    [self._program, "start", "--attach", self._container],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-
-    def wait(self) -> ExitStatus:
-        """Until the container has ended, whatever becomes of the attached client."""
-        if self._attached is None:
-            ended = ExitStatus(KILLED, "(container main) Error")
-        else:
-            self._attached.wait()
-            call(self._program, ["wait", self._container])
-            ended = self._inspect()
-        self._over.set()
-        call(self._program, ["rm", "--force", "--volumes", self._container])
-        return ended
-
-    def stop(self) -> None:
-        """SIGTERM to its first process, SIGKILL after the grace time."""
-        with self._lock:
-            self._stopped = True
-        # Again and again: one that `start` was asked for but that does not run yet ignores a `stop`.
-        while self._attached is not None and not self._over.is_set():
-            call(self._program, ["stop", "--time", str(int(self._grace_seconds)), self._container])
-            self._over.wait(_STOP_AGAIN_SECONDS)
-
-    def _inspect(self) -> ExitStatus:
-        result = call(self._program, ["inspect", "--format", "{{json .State}}", self._container])
+    def _create(self, job: Job) -> str:
+        """The id of a new container. Pulled apart from that: a pull that outlives us makes no container."""
+        arguments = ["create", "--pull", "never", *create_arguments(job, self._program)]
+        result = self._program.call(*arguments)
+        if result.returncode != 0 and self._program.call("image", "inspect", job.image).returncode != 0:
+            pulled = self._program.pull(job.image)
+            if pulled.returncode != 0:
+                raise self._explain(f"pull {job.image}", last_line(pulled))
+            result = self._program.call(*arguments)
         if result.returncode != 0:
-            return ExitStatus(254, "worker for the run is not found")
-        return explain_state(json.loads(result.stdout))
+            raise self._explain(f"create {job.image}", last_line(result))
+        return result.stdout.split()[-1]
+
+    def _explain(self, doing: str, cause: str) -> Exception:
+        """The job's fault, unless nobody answers at all."""
+        if (silence := self._program.silence()) is not None:
+            return away(self._program, silence)
+        return OSError(f"{self._program.name} {doing}: {cause}")
 
 
-def explain_state(state: dict[str, object]) -> ExitStatus:
-    """A container's last state in Knitfab's words."""
-    code = state.get("ExitCode")
-    error = str(state.get("Error") or "")
-    if error:
-        return ExitStatus(255, f"(container main) [StartError] {error}")
-    if state.get("OOMKilled"):
-        return ExitStatus(KILLED, "(container main) OOMKilled")
-    if not isinstance(code, int) or code == 0:
-        return ExitStatus(0, "")
-    return ExitStatus(code & 255, "(container main) Error")
-
-
-def create_arguments(job: Job) -> list[str]:
-    """The options, image and command of `docker create`."""
-    options = ["--label", f"{LABEL}={job.folder}", "--network", network_of(job)]
-    options += ["--cpus", f"{job.cpus:g}", "--memory", str(job.memory_bytes)]
-    if gpus := gpus_of(job.resources):
-        options += ["--gpus", str(gpus)]
+def create_arguments(job: Job, program: Program) -> list[str]:
+    """The options, image and command of `create`."""
+    # An engine refuses more processors than it has; such a Run gets all, and runs alone.
+    machine = machine_capacity(os.cpu_count())
+    cpus = min(max(job.cpus, _LEAST_CPUS), machine.cpus)
+    memory = str(int(min(job.memory_bytes, machine.memory_bytes)))
+    options = ["--label", f"{LABEL}={job.folder}", "--network", network_of(job), "--no-healthcheck"]
+    # Without the second, as much again may be swapped.
+    options += ["--cpus", f"{cpus:g}", "--memory", memory, "--memory-swap", memory]
+    options += program.log_options() + program.card_options(gpus_of(job.resources))
     for mount in job.inputs:
         options += bind(mount.source, mount.path, "readonly")
     for mount in job.outputs:
         options += bind(mount.source, mount.path)
-    command = [*job.entrypoint[1:], *job.args]
     if job.entrypoint:
         options += ["--entrypoint", job.entrypoint[0]]
-    return [*options, job.image, *command]
+    return [*options, job.image, *job.entrypoint[1:], *job.args]
 
 
 def bind(source: Path, target: str, *flags: str) -> Iterator[str]:
-    """One folder of this machine at a place in the container; a comma in a name needs quotes."""
+    """One folder of this machine at a place in the container, written as a row of CSV."""
     yield "--mount"
-    yield ",".join(["type=bind", f'"source={source}"', f'"target={target}"', *flags])
+    yield ",".join(["type=bind", quote(f"source={source}"), quote(f"target={target}"), *flags])
+
+
+def quote(field: str) -> str:
+    """A field of CSV that may hold commas and quotes."""
+    return '"' + field.replace('"', '""') + '"'
 
 
 def network_of(job: Job) -> str:
     """The network that a plan's annotation asks for."""
     return dict(job.annotations).get(NETWORK, "none")
-
-
-def call(program: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run one command to its end."""
-    return subprocess.run([program, *arguments], check=False, capture_output=True, text=True)

@@ -1,0 +1,151 @@
+"""One container from `create` to its removal, whatever is killed meanwhile. Knows no plan.
+
+Three things can end before the container does: the program attached to its output, the engine, and the
+container itself. The first is replaced and all output read anew; the second is waited for; the third is
+the end of the job.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from knitfab.errors import KnitError
+
+from knitlite.runners import ExitStatus
+from knitlite.runners.container_program import Program
+
+KILLED: Final = ExitStatus(137, "(container main) Error")
+
+_NOT_STARTED: Final = frozenset({"created", "configured", "initialized"})
+_OVER: Final = frozenset({"exited", "stopped", "dead", "gone"})
+_STOP_AGAIN_SECONDS: Final = 0.5
+_LOOK_AGAIN_SECONDS: Final = 0.2
+_TAIL: Final = 64 * 1024
+
+
+class RunningContainer:
+    """A container that was created; see Running."""
+
+    def __init__(self, program: Program, container: str, log_path: Path, grace_seconds: float) -> None:
+        """Take over a container that has not been started."""
+        self._program = program
+        self._container = container
+        self._log_path = log_path
+        self._log_start = log_path.stat().st_size
+        self._grace_seconds = grace_seconds
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._over = threading.Event()
+        self._client: subprocess.Popen[bytes] | None = None
+
+    @property
+    def handle(self) -> str:
+        """`<program> <id>`: the next engine may have been told to use another program."""
+        return f"{self._program.name} {self._container}"
+
+    def release(self) -> None:
+        """Start it, its output attached from the first byte to the log."""
+        with self._lock:
+            if not self._stopped:
+                self._client = self._attach("start", "--attach")
+
+    def wait(self) -> ExitStatus:
+        """Until the container has ended. KnitError when its engine went away with it: try again."""
+        try:
+            return KILLED if self._client is None else self._await_end(self._client)
+        finally:
+            self._over.set()
+            # An engine that is away keeps it until the next Run starts, see `remove_left`.
+            with contextlib.suppress(KnitError):
+                self._program.remove(self._container)
+
+    def stop(self) -> None:
+        """SIGTERM to its first process, SIGKILL after the grace time."""
+        with self._lock:
+            self._stopped = True
+        # Again and again: one that `start` was asked for but that does not run yet ignores a `stop`.
+        while self._client is not None and not self._over.is_set():
+            self._program.call("stop", "-t", str(int(self._grace_seconds)), self._container)
+            self._over.wait(_STOP_AGAIN_SECONDS)
+
+    def _await_end(self, client: "subprocess.Popen[bytes]") -> ExitStatus:
+        was_away = False
+        while True:
+            killed = client.wait() < 0
+            try:
+                state = self._read_state()
+            except KnitError:
+                if self._stopped:
+                    return KILLED
+                was_away = True
+                time.sleep(_LOOK_AGAIN_SECONDS)
+                continue
+            status = "gone" if state is None else str(state.get("Status"))
+            if status in _OVER:
+                return self._explain(state, was_away=was_away)
+            if status not in _NOT_STARTED:
+                # What the attached program said of its own end is no output of the job: all is read anew.
+                client = self._attach("logs", "--follow")
+            elif self._stopped:
+                return KILLED
+            elif killed or was_away:
+                client = self._attach("start", "--attach")
+            else:
+                return refuse(state, self._last_log_line())
+            time.sleep(_LOOK_AGAIN_SECONDS)
+
+    def _attach(self, *command: str) -> "subprocess.Popen[bytes]":
+        """A program that writes the container's output into the log, from its beginning."""
+        os.truncate(self._log_path, self._log_start)
+        with self._log_path.open("ab") as log:
+            return subprocess.Popen(
+                [self._program.name, *command, self._container],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _explain(self, state: Mapping[str, object] | None, *, was_away: bool) -> ExitStatus:
+        ended = explain_state(state)
+        if was_away and ended.code != 0:
+            sentence = f"{self._program.name} went away under a Run; the Run is executed again"
+            raise KnitError(sentence, code="unavailable")
+        return ended
+
+    def _read_state(self) -> Mapping[str, object] | None:
+        text = self._program.inspect(self._container, "{{json .State}}")
+        return None if text is None else dict(json.loads(text))
+
+    def _last_log_line(self) -> str:
+        with self._log_path.open("rb") as log:
+            log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - _TAIL))
+            lines = log.read().decode("utf-8", "replace").strip().splitlines()
+        return lines[-1] if lines else "no reason was given"
+
+
+def refuse(state: Mapping[str, object] | None, told: str) -> ExitStatus:
+    """The container could not be started: docker keeps the reason, podman only tells it."""
+    return ExitStatus(255, f"(container main) [StartError] {(state or {}).get('Error') or told}")
+
+
+def explain_state(state: Mapping[str, object] | None) -> ExitStatus:
+    """A container's last state in Knitfab's words; None: somebody removed it."""
+    if state is None:
+        return ExitStatus(254, "worker for the run is not found")
+    if error := state.get("Error"):
+        return ExitStatus(255, f"(container main) [StartError] {error}")
+    code = state.get("ExitCode")
+    if not isinstance(code, int):
+        return ExitStatus(255, f"(container main) Error: no exit code in {dict(state)}")
+    if code == 0:
+        return ExitStatus(0, "")
+    # Also one whose first process lived on after another of its processes was killed for want of memory.
+    reason = "OOMKilled" if state.get("OOMKilled") else "Error"
+    return ExitStatus(code & 255 or 255, f"(container main) {reason}")
