@@ -19,7 +19,7 @@ setup: ## make .venv from the hash-locked requirements
 runtime:
 	@$(SETUP)
 
-demo: runtime ## run the main job: data, fine-tunes, judges, lineage, comparison in MLflow
+demo: runtime ## the main job: data, fine-tunes, judges, lineage, comparison
 	@$(BIN)/newsloom demo
 
 ui: runtime ## serve the MLflow UI of the demo on 127.0.0.1:5000
@@ -28,31 +28,31 @@ ui: runtime ## serve the MLflow UI of the demo on 127.0.0.1:5000
 data: runtime ## fetch and check the inputs by DVC
 	@$(BIN)/newsloom data
 
-plans: runtime ## render the plan files into build/plans; REGISTRY=host:port pins built images, GPUS=1, CPU=1
+plans: runtime ## render the plan files into build/plans (REGISTRY= GPUS= CPU=1)
 	@$(BIN)/newsloom plans $(RENDERING)
 
-lock: runtime ## resolve images/*/image.toml to image.lock; IMAGE=name for one
+lock: runtime ## resolve images/*/image.toml to image.lock (IMAGE=)
 	@$(BIN)/imagelock lock $(IMAGE)
 
-build: runtime ## assemble OCI images from their locks under build/images; IMAGE=name for one
+build: runtime ## assemble OCI images from their locks under build/images (IMAGE=)
 	@$(BIN)/imagelock build $(IMAGE)
 
-push: runtime ## push built images under write-once tags; REGISTRY=host:port
+push: runtime ## push built images under write-once tags (REGISTRY= IMAGE=)
 	@$(BIN)/imagelock push --registry $(REGISTRY) $(IMAGE)
 
-apply: runtime ## apply the plans to an engine after saying what that starts; PROFILE=name or URL, YES=1, PREVIEW=1
+apply: runtime ## say what the plans start, ask, apply (PROFILE= YES=1 PREVIEW=1)
 	@$(BIN)/newsloom apply $(RENDERING) $(if $(PROFILE),--engine $(PROFILE)) $(if $(YES),--yes) $(if $(PREVIEW),--preview)
 
-audit: runtime ## rebuild an image from its commit and compare; IMAGE=name, DIGEST= TAG= COMMIT= REGISTRY=
+audit: runtime ## rebuild an image, compare (IMAGE= DIGEST= TAG= COMMIT= REGISTRY=)
 	@$(BIN)/imagelock audit $(IMAGE) $(AUDITED)
 
-sbom: runtime ## print the CycloneDX document of a built image; IMAGE=name
+sbom: runtime ## print the CycloneDX document of a built image (IMAGE=)
 	@$(BIN)/imagelock sbom $(IMAGE)
 
 test: setup ## run all tests
 	@$(BIN)/pytest
 
-torture: setup ## run the long forms: 1,000 random kills, every step of a sync, fuzzing
+torture: setup ## the long tests: 1,000 random kills, every step of a sync, fuzzing
 	@KNITLITE_KILLS=1000 $(BIN)/pytest -m slow --timeout 7200
 
 format: setup ## format the code
