@@ -40,6 +40,12 @@ def test_files_left_out_and_exceptions(tmp_path: Path) -> None:
     assert "usr/share/doc/tinylib/changelog" not in found
 
 
+def test_patterns_match_as_fnmatch_does_and_none_match_nothing() -> None:
+    assert "any/path" in Wanted()
+    assert "usr/share/doc/x/copyright" not in Wanted(("usr/*/[a-e]oc/*",))
+    assert "usr/share/Doc/x" in Wanted(("usr/*/[a-e]oc/*", "*.html"))
+
+
 @pytest.mark.parametrize("fault", ["magic", "cut", "flip"])
 def test_an_unsound_package_is_refused(tmp_path: Path, fault: str) -> None:
     path = make_deb(tmp_path, "tinylib", "2.0-1", TINY_DEB)

@@ -8,7 +8,7 @@ import io
 import zlib
 
 import pytest
-from imagelock.members import STORED_MEMBER, MemberWriter
+from imagelock.members import INFLATE, STORED_MEMBER, MemberWriter
 
 
 def deflate(data: bytes, level: int = 6) -> bytes:
@@ -52,6 +52,14 @@ def test_a_stream_that_is_not_what_was_said_is_refused(fault: str) -> None:
     packed = packed[:-3] if fault == "cut" else packed + b"zz" if fault == "tail" else packed
     with pytest.raises(ValueError, match="promises"):
         MemberWriter(io.BytesIO()).transplant([packed], crc, size)
+
+
+def test_output_that_is_still_to_come_when_all_input_is_taken_is_not_lost() -> None:
+    """A run of one byte just longer than what is inflated at a time: its end takes a few bits of input."""
+    for more in range(0, 600, 7):
+        body = bytes(INFLATE + more)
+        digest = MemberWriter(io.BytesIO()).transplant([deflate(body, 9)], zlib.crc32(body), len(body))
+        assert digest == hashlib.sha256(body).hexdigest()
 
 
 def test_how_the_pieces_were_cut_changes_nothing() -> None:

@@ -50,3 +50,12 @@ def test_a_folder_here_and_a_file_there_is_refused() -> None:
 def test_decomposed_names_are_refused() -> None:
     with pytest.raises(ImageError, match="NFC"):
         merge_entries([literal("e\u0301", b"", "o")])
+
+
+def test_folders_above_folders_that_an_owner_brings_are_put_in_too() -> None:
+    found = merge_entries([literal("a/b/c/d", b"", "x"), directory("a/b", "y"), literal("a/b/e", b"", "x")])
+    assert [(entry.path, entry.owner) for entry in found if entry.kind == "directory"] == [
+        ("a", "skeleton"),
+        ("a/b", "y"),
+        ("a/b/c", "skeleton"),
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -68,3 +68,27 @@ def late_failure(seconds: float) -> int:
 def test_many_short_tasks_do_not_hang() -> None:
     for _ in range(20):
         assert run_tasks([partial(nap, number, 0.0) for number in range(4)], 2) == [0, 1, 2, 3]
+
+
+def test_a_task_is_worked_out_while_earlier_ones_run() -> None:
+    begun = time.monotonic()
+
+    def tasks() -> Iterator[Callable[[], int]]:
+        yield partial(nap, 0, 0.6)
+        time.sleep(0.6)
+        yield partial(nap, 1, 0.0)
+
+    assert run_tasks(tasks(), 2) == [0, 1]
+    assert time.monotonic() - begun < 1.1
+
+
+def test_what_goes_wrong_in_working_out_a_task_ends_those_that_run() -> None:
+    begun = time.monotonic()
+
+    def tasks() -> Iterator[Callable[[], int]]:
+        yield partial(nap, 0, 30.0)
+        raise ImageError("no")
+
+    with pytest.raises(ImageError):
+        run_tasks(tasks(), 2)
+    assert time.monotonic() - begun < 5

@@ -7,9 +7,10 @@ changes how long it takes and nothing else.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,19 @@ from imagelock.inputs import Inputs, locate
 from imagelock.layer import LayerResult, write_layer
 from imagelock.layercache import LayerCache
 from imagelock.layout import Layout, add_blob, link_blob, start_layout, write_index
-from imagelock.lockfile import Lock, LockedBlob
+from imagelock.lockfile import Lock, LockedBlob, LockedDeb, LockedWheel
 from imagelock.merge import merge_entries
-from imagelock.recipe import Job, find_dropped, image_place, make_jobs, open_wheels
+from imagelock.recipe import (
+    Job,
+    WheelReader,
+    find_dropped,
+    image_place,
+    make_system_job,
+    make_wheel_jobs,
+    open_wheels,
+)
 from imagelock.source import Workspace, package_entries, source_hash
-from imagelock.workers import run_tasks
+from imagelock.wheel import Wheel
 
 SOURCE = "source"
 BAKED = "usr/share/imagelock/image.json"
@@ -94,25 +103,50 @@ def make_layers(
     recipe: Recipe, inputs: Inputs, cache: LayerCache, workers: int
 ) -> tuple[list[LayerResult], int]:
     """All layers but the source's, from the cache where they are; and how many were there."""
+    order: list[str] = []
+    known: dict[str, LayerResult] = {}
 
-    def find_input(row: Any) -> Path:
+    def missing() -> Iterator[Job]:
+        for jobs in plan_jobs(recipe, inputs, cache):
+            order.extend(job.name for job in jobs)
+            for job in sorted(jobs, key=lambda job: -job.weight()):
+                if found := cache.find(job.key()):
+                    known[job.name] = found
+                else:
+                    yield job
+
+    made = {layer.name: layer for layer in run_jobs(missing(), cache, workers)}
+    known |= made
+    return [known[name] for name in order], len(known) - len(made)
+
+
+def plan_jobs(recipe: Recipe, inputs: Inputs, cache: LayerCache) -> Iterator[Sequence[Job]]:
+    """The jobs in the layers' order. The system's come before any wheel is read: worker processes
+    make that layer while this one reads the wheels, which it must before theirs can be planned."""
+
+    def find_input(row: LockedDeb | LockedWheel) -> Path:
         return locate(inputs, row)
 
-    dropped = settle_paths(recipe, inputs, cache)
-    jobs = make_jobs(recipe.declaration, recipe.lock, find_input, dropped)
-    known = {job.name: found for job in jobs if (found := cache.find(job.key()))}
-    missing = sorted((job for job in jobs if job.name not in known), key=lambda job: -job.weight())
-    reused = len(known)
-    known |= {layer.name: layer for layer in run_jobs(missing, cache, workers)}
-    return [known[job.name] for job in jobs], reused
+    declaration, lock = recipe.declaration, recipe.lock
+    if system := make_system_job(declaration, lock, find_input):
+        yield [system]
+    wheels = open_wheels(declaration, lock, find_input)
+    read = WheelReader(image_place(declaration))
+    dropped = settle_paths(recipe, wheels, read, cache)
+    yield make_wheel_jobs(lock, wheels, dropped, read)
 
 
-def run_jobs(jobs: Sequence[Job], cache: LayerCache, workers: int) -> Iterable[LayerResult]:
-    """Make layers, in worker processes when there is more than one to make."""
-    count = min(workers, len(jobs))
-    if count < 2:
-        return [make_layer(job, cache) for job in jobs]
-    return run_tasks([partial(make_layer, job, cache) for job in jobs], count)
+def run_jobs(jobs: Iterator[Job], cache: LayerCache, workers: int) -> Iterable[LayerResult]:
+    """Make layers, in worker processes where more than one is allowed."""
+    tasks = (partial(make_layer, job, cache) for job in jobs)
+    first = next(tasks, None)
+    if first is None:
+        return []
+    if workers < 2:
+        return [first(), *(task() for task in tasks)]
+    from imagelock.workers import run_tasks  # imported here: most builds find all layers made
+
+    return run_tasks(chain([first], tasks), workers)
 
 
 def make_layer(job: Job, cache: LayerCache) -> LayerResult:
@@ -127,7 +161,9 @@ def make_layer(job: Job, cache: LayerCache) -> LayerResult:
         return cache.store(job.key(), made, scratch)
 
 
-def settle_paths(recipe: Recipe, inputs: Inputs, cache: LayerCache) -> list[tuple[str, str]]:
+def settle_paths(
+    recipe: Recipe, wheels: Sequence[Wheel], read: WheelReader, cache: LayerCache
+) -> list[tuple[str, str]]:
     """Who gives way on which path; remembered, since it depends on the wheels alone."""
     rows = [[row.name, row.sha256] for row in recipe.lock.wheels]
     winners = sorted(recipe.declaration.winners.items())
@@ -137,8 +173,7 @@ def settle_paths(recipe: Recipe, inputs: Inputs, cache: LayerCache) -> list[tupl
     note = cache.place(key).with_suffix(".json")
     if note.exists():
         return [(owner, path) for owner, path in json.loads(note.read_bytes())]
-    wheels = open_wheels(recipe.declaration, recipe.lock, lambda row: locate(inputs, row))
-    dropped = find_dropped(wheels, recipe.declaration)
+    dropped = find_dropped(wheels, recipe.declaration, read)
     with cache.scratch() as scratch:
         (scratch / "note").write_bytes(canonical_json(dropped))
         (scratch / "note").rename(note)

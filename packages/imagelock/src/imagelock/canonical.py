@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 CHUNK = 1 << 16  # small enough to stay in a CPU's own cache between inflating and hashing
 
 
 def canonical_json(value: object) -> bytes:
     """Sorted keys, no spaces, UTF-8, no trailing newline (an RFC 8785 subset: integers only)."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8")
+    return CANONICAL.encode(value).encode("utf-8")
 
 
 def readable_json(value: object) -> bytes:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
+import re
 import shutil
 import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import cache
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -26,6 +28,7 @@ from imagelock.errors import ImageError
 MAGIC = b"!<arch>\n"
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 SUFFIXES = ("", ".gz", ".xz")
+NOTHING = r"(?!)"
 BROKEN = (tarfile.TarError, lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError, ValueError)
 
 
@@ -52,9 +55,14 @@ class Wanted:
 
     def __contains__(self, path: str) -> bool:
         """True when no pattern leaves the path out."""
-        if any(fnmatchcase(path, pattern) for pattern in self.keep):
-            return True
-        return not any(fnmatchcase(path, pattern) for pattern in self.leave_out)
+        left_out, kept = match_any(self.leave_out), match_any(self.keep)
+        return not left_out.match(path) or bool(kept.match(path))
+
+
+@cache
+def match_any(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """One expression for many fnmatch patterns, where a match of any counts; none match nothing."""
+    return re.compile("|".join(map(translate, patterns)) or NOTHING)
 
 
 class Window(io.RawIOBase):

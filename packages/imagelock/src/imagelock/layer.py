@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Self
 
-from imagelock.canonical import canonical_json, read_pieces
+from imagelock.canonical import CHUNK, canonical_json
 from imagelock.entry import Entry, Slice
 from imagelock.errors import ImageError
 from imagelock.members import BlobSummary, MemberWriter
@@ -38,13 +39,40 @@ class LayerResult:
         return {key: value for key, value in row.items() if not key.endswith("_path")}
 
 
+class Sources:
+    """The files that slices lie in, each opened once: a layer's entries come from few files."""
+
+    def __init__(self) -> None:
+        self.opened: dict[Path, int] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in self.opened.values():
+            os.close(number)
+
+    def pieces(self, part: Slice) -> Iterator[bytes]:
+        """The bytes of a slice in pieces of at most CHUNK; EOFError when they are not there."""
+        number = self.opened.get(part.path)
+        if number is None:
+            number = self.opened[part.path] = os.open(part.path, os.O_RDONLY | os.O_CLOEXEC)
+        offset, end = part.offset, part.offset + part.length
+        while offset < end:
+            piece = os.pread(number, min(CHUNK, end - offset), offset)
+            if not piece:
+                raise EOFError(f"{end - offset} bytes are missing")
+            offset += len(piece)
+            yield piece
+
+
 def write_layer(name: str, entries: Iterable[Entry], blob_path: Path, files_path: Path) -> BlobSummary:
     """Write sorted entries as a layer; ImageError when an owner's bytes are not what it promised."""
-    with blob_path.open("wb") as out, files_path.open("wb") as files:
+    with blob_path.open("wb", buffering=0) as out, files_path.open("wb") as files, Sources() as sources:
         writer = MemberWriter(out)
         for entry in entries:
             writer.stored(entry_header(entry))
-            digest = write_content(writer, entry)
+            digest = write_content(writer, entry, sources)
             if entry.sha256 and digest != entry.sha256:
                 raise ImageError(
                     f"{entry.owner}: {entry.path} has sha256 {digest}, its RECORD says "
@@ -56,14 +84,13 @@ def write_layer(name: str, entries: Iterable[Entry], blob_path: Path, files_path
         return writer.finish()
 
 
-def write_content(writer: MemberWriter, entry: Entry) -> str:
+def write_content(writer: MemberWriter, entry: Entry, sources: Sources) -> str:
     """Write an entry's bytes and padding; return their hex SHA-256 (empty when it has none)."""
     if entry.content is None:
         return ""
     if isinstance(entry.content, Slice):
         try:
-            with entry.content.path.open("rb") as stream:
-                digest = write_slice(writer, stream, entry.content, entry.size)
+            digest = write_slice(writer, sources.pieces(entry.content), entry.content, entry.size)
         except (ValueError, EOFError, zlib.error) as error:
             raise ImageError(f"{entry.owner}: {entry.path} cannot be read: {error}; fetch the file "
                              "again", code="corrupt") from None  # fmt: skip
@@ -74,10 +101,8 @@ def write_content(writer: MemberWriter, entry: Entry) -> str:
     return digest
 
 
-def write_slice(writer: MemberWriter, stream: BinaryIO, part: Slice, size: int) -> str:
+def write_slice(writer: MemberWriter, pieces: Iterable[bytes], part: Slice, size: int) -> str:
     """Copy a part of a file: transplanted when it is deflated, else stored."""
-    stream.seek(part.offset)
-    pieces = read_pieces(stream, part.length)
     if part.deflated:
         return writer.transplant(pieces, part.crc, size)
     digest = hashlib.sha256()

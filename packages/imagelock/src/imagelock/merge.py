@@ -91,7 +91,7 @@ def merge_entries(entries: Iterable[Entry], below: str = "") -> list[Entry]:
                              f"a {entry.kind}; leave one of them out", code="conflict")  # fmt: skip
     for path in list(merged):
         add_parents(merged, path, below)
-        if not unicodedata.is_normalized("NFC", path):
+        if not path.isascii() and not unicodedata.is_normalized("NFC", path):
             raise ImageError(f"{merged[path].owner}: the name {path!r} is not in NFC form")
     return [merged[path] for path in sorted(merged, key=lambda path: path.encode("utf-8"))]
 
@@ -104,6 +104,7 @@ def add_parents(merged: dict[str, Entry], path: str, below: str) -> None:
         if known and known.kind != "directory":
             raise ImageError(f"{merged[path].owner} puts {path} below {parent}, which is a "
                              f"{known.kind} of {known.owner}", code="conflict")  # fmt: skip
-        if known is None:
-            merged[parent] = directory(parent, PARENT_OWNER)
+        if known:
+            return  # its own parents are put in when its turn comes, or were when it was put in
+        merged[parent] = directory(parent, PARENT_OWNER)
         parent = parent.rpartition("/")[0]

@@ -58,6 +58,27 @@ class SystemJob:
         return f"{len(self.debs)} Debian packages"
 
 
+class WheelReader:
+    """Reads a build's wheels, each once: to settle who writes which path, and to make its layer.
+
+    Worker processes inherit what was read before them; where processes are not forked they read again.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.known: dict[Wheel, list[Entry]] = {}
+
+    def __call__(self, wheel: Wheel) -> list[Entry]:
+        """The entries of a wheel."""
+        if wheel not in self.known:
+            self.known[wheel] = read_wheel(wheel, self.place)
+        return self.known[wheel]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Send no entries to another process: reading the wheel is cheaper."""
+        return WheelReader, (self.place,)
+
+
 @dataclass(frozen=True)
 class WheelJob:
     """One layer of wheels. `dropped` are (owner, path) that another wheel won."""
@@ -65,13 +86,14 @@ class WheelJob:
     name: str
     wheels: tuple[Wheel, ...]
     hashes: tuple[str, ...]
-    place: Place
+    read: WheelReader
     dropped: tuple[tuple[str, str], ...]
 
     def key(self) -> str:
         """What the layer's bytes depend on: these wheels alone."""
         checks = [wheel.check_record for wheel in self.wheels]
-        parts = [list(self.hashes), checks, self.place.site, self.place.version, self.dropped]
+        place = self.read.place
+        parts = [list(self.hashes), checks, place.site, place.version, self.dropped]
         return sha256_bytes(canonical_json([FORMAT, self.name, parts]))
 
     def weight(self) -> int:
@@ -81,9 +103,9 @@ class WheelJob:
     def entries(self, scratch: Path) -> list[Entry]:  # noqa: ARG002 - the jobs' common face
         """All entries of the layer's wheels, losers left out."""
         dropped = set(self.dropped)
-        found = [entry for wheel in self.wheels for entry in read_wheel(wheel, self.place)]
+        found = [entry for wheel in self.wheels for entry in self.read(wheel)]
         kept = [entry for entry in found if (entry.owner, entry.path) not in dropped]
-        return merge_entries(kept, below=self.place.site + "/")
+        return merge_entries(kept, below=self.read.place.site + "/")
 
     def comment(self) -> str:
         """For the image's history."""
@@ -107,30 +129,32 @@ def open_wheels(declaration: Declaration, lock: Lock, locate: Locate) -> list[Wh
     return [Wheel(locate(row), row.name, row.version, row.name not in excepted) for row in lock.wheels]
 
 
-def find_dropped(wheels: Iterable[Wheel], declaration: Declaration) -> list[tuple[str, str]]:
+def find_dropped(
+    wheels: Iterable[Wheel], declaration: Declaration, read: WheelReader
+) -> list[tuple[str, str]]:
     """Read every wheel's directory and settle who writes which path."""
-    place = image_place(declaration)
-    read = (read_wheel(wheel, place) for wheel in wheels)
-    return sorted(find_losers(read, declaration.winners))
+    return sorted(find_losers(map(read, wheels), declaration.winners))
 
 
-def make_jobs(
-    declaration: Declaration, lock: Lock, locate: Locate, dropped: Iterable[tuple[str, str]]
-) -> list[Job]:
-    """The layers to make, in the order they lie in the image: least changing first."""
-    jobs: list[Job] = []
-    if lock.debs:
-        debian = declaration.debian
-        jobs.append(
-            SystemJob(
-                tuple(Deb(locate(row), row.name, row.version) for row in lock.debs),
-                tuple(row.sha256 for row in lock.debs),
-                Wanted(debian.leave_out_files, debian.keep_files),
-                declaration.python.version,
-                tuple(sorted(declaration.winners.items())),
-            )
-        )
-    wheels = open_wheels(declaration, lock, locate)
+def make_system_job(declaration: Declaration, lock: Lock, locate: Locate) -> SystemJob | None:
+    """The lowest layer, or None for an image on an OCI base."""
+    if not lock.debs:
+        return None
+    debian = declaration.debian
+    return SystemJob(
+        tuple(Deb(locate(row), row.name, row.version) for row in lock.debs),
+        tuple(row.sha256 for row in lock.debs),
+        Wanted(debian.leave_out_files, debian.keep_files),
+        declaration.python.version,
+        tuple(sorted(declaration.winners.items())),
+    )
+
+
+def make_wheel_jobs(
+    lock: Lock, wheels: Iterable[Wheel], dropped: Iterable[tuple[str, str]], read: WheelReader
+) -> list[WheelJob]:
+    """The layers of wheels, in the order they lie in the image: least changing first."""
+    jobs: list[WheelJob] = []
     pairs = sorted(zip(lock.wheels, wheels, strict=True), key=lambda pair: layer_order(pair[0]))
     for name, group in groupby(pairs, key=lambda pair: pair[0].layer):
         members = list(group)
@@ -140,7 +164,7 @@ def make_jobs(
                 name,
                 tuple(wheel for _, wheel in members),
                 tuple(row.sha256 for row, _ in members),
-                image_place(declaration),
+                read,
                 tuple(item for item in dropped if item[0] in owners),
             )
         )

@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import os
 import re
 import struct
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from imagelock.canonical import sha256_bytes
@@ -21,6 +22,7 @@ from imagelock.errors import ImageError
 from imagelock.scripts import PROGRAMS, rewrite_script, script_entries
 
 LOCAL_HEADER = 30
+LENGTHS = struct.Struct("<26xHH")  # of the name and the extra field that follow a local header
 UNSAFE = re.compile(r"^/|\\|\0|(^|/)\.\.(/|$)|(^|/)\.wh\.")
 METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
@@ -69,17 +71,17 @@ def map_wheel(archive: zipfile.ZipFile, wheel: Wheel, place: Place) -> list[Entr
     info_folder = find_dist_info(members, wheel)
     record = read_record(archive, f"{info_folder}/RECORD")
     entries = []
-    with wheel.path.open("rb") as raw:
+    label = wheel.label
+    with wheel.path.open("rb", buffering=0) as raw:
         for info in members:
             if skip(info.filename, info_folder):
                 continue
             where = map_path(info.filename, info_folder, wheel, place)
             entry = Entry(
-                where, "file", file_mode(bool(info.external_attr >> 16 & 0o111)), wheel.label,
-                info.file_size, content=find_slice(raw, wheel, info),
+                where, "file", file_mode(bool(info.external_attr >> 16 & 0o111)), label,
+                info.file_size, content=find_slice(raw.fileno(), wheel, info),
+                sha256=vouch(record, info.filename, wheel),
             )  # fmt: skip
-            vouched = vouch(record, info.filename, wheel)
-            entry = replace(entry, sha256=vouched)
             entries.append(rewrite_script(entry, archive, info) if is_script(info) else entry)
     points = f"{info_folder}/entry_points.txt"
     if points in archive.NameToInfo:
@@ -142,11 +144,10 @@ def map_path(name: str, info_folder: str, wheel: Wheel, place: Place) -> str:
     return f"{roots[scheme]}/{rest}"
 
 
-def find_slice(raw: io.BufferedReader, wheel: Wheel, info: zipfile.ZipInfo) -> Slice:
+def find_slice(raw: int, wheel: Wheel, info: zipfile.ZipInfo) -> Slice:
     """Where the bytes of one member lie (the local header's name and extra field come first)."""
-    raw.seek(info.header_offset)
-    header = raw.read(LOCAL_HEADER)
-    name_length, extra_length = struct.unpack("<26xHH", header)
+    header = os.pread(raw, LOCAL_HEADER, info.header_offset)
+    name_length, extra_length = LENGTHS.unpack(header)
     start = info.header_offset + LOCAL_HEADER + name_length + extra_length
     deflated = info.compress_type == zipfile.ZIP_DEFLATED
     return Slice(wheel.path, start, info.compress_size, deflated, info.CRC)

@@ -7,8 +7,9 @@ multiprocessing.Pool was seen to do in its terminate().
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection, wait
 from typing import Generic, TypeVar
@@ -30,23 +31,27 @@ class Child(Generic[Result]):
 
 
 def run_tasks(
-    tasks: Sequence[Callable[[], Result]],
+    tasks: Iterable[Callable[[], Result]],
     count: int,
     tick: Callable[[], None] = lambda: None,
     grace: float = GRACE_SECONDS,
 ) -> list[Result]:
     """Run tasks in at most `count` children; `tick` is called about once a second meanwhile.
 
+    A task is taken from `tasks` when a child is free for it, so an iterator may still be working out
+    the later ones while the first run.
     Results come in the tasks' order. The first ImageError or OSError of a child is raised here and
     ends the others; a child that dies otherwise is a RuntimeError, its traceback is on stderr.
     """
     results: dict[int, Result] = {}
-    todo = list(enumerate(tasks))[::-1]
+    todo = enumerate(tasks)
     running: list[Child[Result]] = []
     try:
-        while todo or running:
-            while todo and len(running) < count:
-                running.append(start(*todo.pop()))
+        while True:
+            for number, task in islice(todo, count - len(running)):
+                running.append(start(number, task))
+            if not running:
+                break
             ready = wait([child.answer for child in running], timeout=1.0)
             for child in [child for child in running if child.answer in ready]:
                 running.remove(child)
@@ -55,7 +60,7 @@ def run_tasks(
     finally:
         for child in running:
             end(child, grace)
-    return [results[number] for number in range(len(tasks))]
+    return [results[number] for number in sorted(results)]
 
 
 def start(number: int, task: Callable[[], Result]) -> Child[Result]:
