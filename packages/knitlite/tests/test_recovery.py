@@ -25,6 +25,7 @@ from knitlite import EmbeddedEngine, EngineSettings, ServeSettings
 from knitlite.checking import check_root
 from knitlite.cli import serve
 from knitlite.faults import STEPS, Faults, KillAt, NoFaults
+from knitlite.runners import Runner
 from knitlite.runners.process import MARK, ProcessRunner
 
 T = TypeVar("T")
@@ -49,8 +50,9 @@ class Server:
 
 
 @contextmanager
-def started(root: Path, faults: Faults) -> Iterator[Server]:
-    settings = ServeSettings(root, port=0, runner=ProcessRunner(grace_seconds=1), faults=faults)
+def started(root: Path, faults: Faults, runner: Runner | None = None) -> Iterator[Server]:
+    runner = runner or ProcessRunner(grace_seconds=1)
+    settings = ServeSettings(root, port=0, runner=runner, faults=faults)
     process = processes.Process(target=serve, args=(settings,))
     process.start()
     try:
@@ -69,15 +71,15 @@ def read_endpoint(root: Path, process: BaseProcess) -> str | None:
     return str(endpoint["api_root"]) if endpoint["pid"] == process.pid else None
 
 
-def wait_for(look: Callable[[], T | None], process: BaseProcess | None = None) -> T:
-    deadline = time.monotonic() + 20
+def wait_for(look: Callable[[], T | None], process: BaseProcess | None = None, seconds: float = 20) -> T:
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = look()
         if found is not None:
             return found
         assert process is None or process.is_alive(), "the server ended"
         time.sleep(0.005)
-    raise AssertionError("nothing came within 20 s")
+    raise AssertionError(f"nothing came within {seconds:g} s")
 
 
 def plan(image: str, source: Tag, product: Tag, seconds: str = "0") -> PlanSpec:
