@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from imagelock.errors import ImageError
-from imagelock.fetch import BATCH, BIG, Progress, fetch, find_missing, make_batches
+from imagelock.fetch import BATCH, BIG, Missing, Progress, fetch, find_missing, make_batches
 from imagelock.inputs import InputCache
 from imagelock.lockfile import Lock
+from imagelock.resume import partial_path
 from imagelock.samples import TinyTree, lock_wheel, make_wheel
 
 
@@ -77,12 +78,18 @@ def test_big_wheels_come_alone_and_first(tree: TinyTree) -> None:
     assert [len(batch) for batch in batches[1:]] == [BATCH, 2]
 
 
-def test_progress_tells_rate_and_time_left(tmp_path: Path) -> None:
-    said = io.StringIO()
-    progress = Progress(4_000_000, tmp_path, said)
+def test_progress_tells_rate_and_time_left(tree: TinyTree, tmp_path: Path) -> None:
+    row = replace(lock_wheel(tree.wheels[0]), size=4_000_000, sha256="0" * 64)
+    said, cache = io.StringIO(), InputCache(tmp_path / "other")
+    part = partial_path(cache, row)
+    part.parent.mkdir(parents=True)
+    part.write_bytes(bytes(1_000_000))
+    progress = Progress(Missing((), (row,), ()), cache, (), said)
     progress.pause = 0.0
     progress.begun -= 2.0
-    progress.show(1_000_000)
-    text = said.getvalue()
-    assert text.startswith("fetch: 1 MB, 0.5 MB/s, ")
-    assert text.endswith(" s left of 4 MB\n")
+    part.write_bytes(bytes(2_000_000))
+    progress.tick()
+    first, second = said.getvalue().splitlines()
+    assert first == "fetch: 1.0 MB are here from an earlier try"
+    assert second.startswith("fetch: 2 MB, 0.5 MB/s, ")
+    assert second.endswith(" s left of 4 MB")

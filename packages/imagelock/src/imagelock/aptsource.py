@@ -6,18 +6,21 @@ does not depend on what this machine has installed. Mirrors come from this machi
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
-import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from imagelock.child import run_child
 from imagelock.errors import ImageError
 from imagelock.lockfile import LockedDeb
 
 URI_LINE = re.compile(r"^'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})$")
+HELPER = "/usr/lib/apt/apt-helper"
 CONF = """\
 Dir::State "{state}";
 Dir::State::lists "{state}/lists";
@@ -41,45 +44,84 @@ class AptSource:
     folder: Path
     arch: str
 
+    @property
+    def arrivals(self) -> Path:
+        """Where package files arrive; what apt has begun there it continues another time."""
+        return self.folder / "arrivals"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """One process at a time in this state; the next waits."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "used").open("wb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+
     def refresh(self) -> None:
         """Write the state's settings and fetch the package lists."""
+        self.prepare()
+        self.run("apt-get", "-q", "update")
+
+    def prepare(self) -> None:
+        """Write the state's settings."""
         for name in ("lists/partial", "cache/archives/partial"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         (self.folder / "status").touch()
         (self.folder / "preferences").write_text(PREFERENCES)
         conf = CONF.format(state=self.folder.resolve(), arch=self.arch)
         (self.folder / "apt.conf").write_text(conf)
-        self.run("update")
 
     def resolve(self, packages: Sequence[str], leave_out: Iterable[str]) -> tuple[LockedDeb, ...]:
         """The packages and all they depend on, less those left out."""
-        text = self.run("install", "--print-uris", "-qq", "-y", *packages)
+        text = self.run("apt-get", "-q", "install", "--print-uris", "-qq", "-y", *packages)
         skipped = set(leave_out)
         rows = (parse_line(line) for line in text.splitlines() if line.startswith("'"))
         return tuple(sorted(row for row in rows if row.name not in skipped))
 
-    def download(self, rows: Sequence[LockedDeb], target: Path) -> None:
-        """Fetch package files to a folder; apt verifies them against its own lists."""
-        self.run("download", *(f"{row.name}={row.version}" for row in rows), cwd=target)
+    def download(self, rows: Sequence[LockedDeb]) -> None:
+        """Fetch package files to `arrivals`, named by hash, beginnings continued.
 
-    def run(self, *arguments: str, cwd: Path | None = None) -> str:
-        """Run apt-get; ImageError carries its last complaint."""
+        `apt-get download` begins anew each time; apt's helper, given what that one would fetch, does not.
+        """
+        self.arrivals.mkdir(exist_ok=True)
+        text = self.run("apt-get", "-q", "download", "--print-uris",
+                        *(f"{row.name}={row.version}" for row in rows))  # fmt: skip
+        addresses = {match["file"]: match for match in map(URI_LINE.match, text.splitlines()) if match}
+        words: list[str] = []
+        for row in rows:
+            match = addresses.get(quoted_name(row))
+            if match is None or match["sha256"] != row.sha256:
+                what = f"sha256 {match['sha256']}" if match else "no SHA-256"
+                raise ImageError(f"apt's lists have {what} for {row.file}, the lock says {row.sha256}: give "
+                                 "apt a mirror that has the locked file", code="corrupt")  # fmt: skip
+            words += [match["uri"], str(self.arrival(row)), f"SHA256:{row.sha256}"]
+        self.run(HELPER, "download-file", *words)
+
+    def arrival(self, row: LockedDeb) -> Path:
+        """Where a package file arrives."""
+        return self.arrivals.resolve() / f"{row.sha256}.deb"
+
+    def run(self, program: str, *arguments: str) -> str:
+        """Run one of apt's programs; ImageError carries its last complaint."""
         env = {**os.environ, "APT_CONFIG": str((self.folder / "apt.conf").resolve()), "LC_ALL": "C"}
         try:
-            done = subprocess.run(
-                ["apt-get", "-q", *arguments],
-                capture_output=True, text=True, check=False, env=env, cwd=cwd,
-            )  # fmt: skip
+            done = run_child([program, *arguments], env)
         except FileNotFoundError:
-            raise ImageError("apt-get is not installed: Debian packages are fetched by apt; run "
+            raise ImageError(f"{program} is not installed: Debian packages are fetched by apt; run "
                              "this on Debian or Ubuntu", code="missing") from None  # fmt: skip
         if done.returncode:
             said = [line for line in done.stderr.splitlines() if line.startswith("E:")]
             words = " ".join(said[:2]) or " ".join(done.stderr.split())[-300:]
-            raise ImageError(f"apt-get {arguments[0]} failed: {words}; correct the name, or give apt a "
-                             "mirror that has it (an old version is in a snapshot archive)",
+            what = next(word for word in arguments if not word.startswith("-"))
+            raise ImageError(f"apt {what} failed: {words}; correct the name, or give apt a mirror that "
+                             "has it (an old version is in a snapshot archive)",
                              code="unreachable")  # fmt: skip
         return done.stdout
+
+
+def quoted_name(row: LockedDeb) -> str:
+    """The file name that apt prints: it writes a version's colon as %3a."""
+    return f"{row.name}_{row.version.replace(':', '%3a')}_{row.arch}.deb"
 
 
 def parse_line(line: str) -> LockedDeb:

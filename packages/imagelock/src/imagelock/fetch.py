@@ -1,6 +1,7 @@
 """Missing inputs into the cache: by hash, several at once, with progress, again where it broke off.
 
-What was fetched before an interruption stays; only the files under way are fetched anew.
+What was fetched before an interruption stays, the beginnings of files too: wheels go on by HTTP ranges
+(resume.py), Debian packages by apt's own way. Where a server has no ranges, a file comes whole.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from imagelock.aptsource import AptSource
 from imagelock.errors import ImageError
 from imagelock.inputs import InputCache, Locked, describe_input
 from imagelock.lockfile import Lock, LockedBlob, LockedDeb, LockedWheel
+from imagelock.pipindex import open_index
 from imagelock.pipsource import PipSource
+from imagelock.resume import partial_path, sweep_partial
 from imagelock.scratch import scratch_folder
 from imagelock.workers import run_tasks
 
-BIG = 20 << 20  # a wheel of this size is fetched alone, so that little is lost when it breaks off
+BIG = 20 << 20  # a wheel of this size is fetched alone and first
 BATCH = 10
 AT_ONCE = 3
+KINDS = {".whl", ".deb"}
 
 
 @dataclass(frozen=True)
@@ -61,48 +65,49 @@ def fetch(lock: Lock, python_version: str, cache: InputCache, said: TextIO = sys
         )
     if not missing.debs and not missing.wheels:
         return 0
+    sweep_partial(cache)
     with scratch_folder(cache.folder) as scratch:
-        if missing.debs:
-            fetch_debs(missing.debs, lock.platform, cache, scratch)
-        if missing.wheels:
-            source = PipSource(python_version, lock.platform)
-            fetch_wheels(missing, source, cache, scratch, said)
+        fetch_files(missing, lock.platform, PipSource(python_version, lock.platform), cache, scratch, said)
     return missing.bytes
 
 
-def fetch_debs(rows: Sequence[LockedDeb], platform: str, cache: InputCache, scratch: Path) -> None:
-    """Fetch Debian packages; one apt call, which keeps several connections itself."""
+def fetch_files(
+    missing: Missing, platform: str, source: PipSource, cache: InputCache, scratch: Path, said: TextIO
+) -> None:
+    """Fetch packages and wheels, a few programs at a time, and report how it goes."""
     arch = platform.rpartition("/")[2]
-    source = AptSource(cache.folder.parent / f"apt-{arch}", arch)
-    source.refresh()
-    target = scratch / "debs"
-    target.mkdir()
-    try:
-        source.download(rows, target)
-    finally:
-        found = {path.name.split("_")[0]: path for path in target.glob("*.deb")}
-        for row in rows:
-            if row.name in found:
-                cache.add(found[row.name], row)
-
-
-def fetch_wheels(missing: Missing, source: PipSource, cache: InputCache, scratch: Path, said: TextIO) -> None:
-    """Fetch wheels in batches, several pips at a time, and report how it goes."""
-    total = sum(row.size for row in missing.wheels)
-    progress = Progress(total, scratch, said)
-
-    def tick() -> None:
-        lacking = sum(row.size for row in missing.wheels if cache.find(row) is None)
-        progress.show(total - lacking)
-
+    apt = AptSource(cache.folder.parent / f"apt-{arch}", arch)
+    progress = Progress(missing, cache, (scratch, apt.arrivals), said)
     tasks = [
         partial(fetch_batch, batch, source, cache, scratch / f"pip-{number}")
         for number, batch in enumerate(make_batches(missing.wheels))
     ]
+    if missing.debs:
+        tasks.insert(0, partial(fetch_debs, missing.debs, apt, cache))
     try:
-        run_tasks(tasks, AT_ONCE, tick)
+        run_tasks(tasks, AT_ONCE, progress.tick)
     finally:
         progress.end()
+
+
+def fetch_debs(rows: Sequence[LockedDeb], source: AptSource, cache: InputCache) -> None:
+    """Fetch Debian packages; one apt call, which keeps several connections and beginnings itself."""
+    with source.alone():
+        source.refresh()
+        try:
+            source.download(rows)
+        finally:
+            for row in rows:
+                keep_arrival(row, source.arrival(row), cache)
+
+
+def keep_arrival(row: LockedDeb, path: Path, cache: InputCache) -> None:
+    """Take a whole package file into the cache; a beginning stays for the next try."""
+    if size_of(path) >= row.size:
+        try:
+            cache.add(path, row)
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def make_batches(rows: Iterable[LockedWheel]) -> Iterator[list[LockedWheel]]:
@@ -118,35 +123,49 @@ def make_batches(rows: Iterable[LockedWheel]) -> Iterator[list[LockedWheel]]:
 
 
 def fetch_batch(rows: Sequence[LockedWheel], source: PipSource, cache: InputCache, scratch: Path) -> None:
-    """Fetch some wheels and take them into the cache."""
+    """Fetch some wheels: resumably where pip's index tells their addresses, by `pip download` else."""
+    index = open_index(source.target_flags())
+    rest = [row for row in rows if index is None or not index.fetch(row, cache)]
+    if not rest:
+        return
     target = scratch / "got"
     target.mkdir(parents=True)
-    source.download(rows, target, scratch)
-    for row in rows:
+    source.download(rest, target, scratch)
+    for row in rest:
         cache.add(target / row.file, row)
 
 
 class Progress:
     """One line with bytes, rate and time left; on a terminal it is rewritten, in a log it is rare."""
 
-    def __init__(self, total: int, scratch: Path, said: TextIO) -> None:
-        self.total, self.scratch, self.said = total, scratch, said
+    def __init__(self, missing: Missing, cache: InputCache, folders: Sequence[Path], said: TextIO) -> None:
+        self.missing, self.cache, self.folders, self.said = missing, cache, folders, said
         self.begun = self.last = time.monotonic()
         self.pause = 1.0 if said.isatty() else 10.0
+        self.kept = self.arrived()
+        if self.kept:
+            self.said.write(f"fetch: {self.kept / 1e6:.1f} MB are here from an earlier try\n")
 
-    def show(self, arrived: int) -> None:
-        """Say how far it is, counting files under way."""
+    def arrived(self) -> int:
+        """How much of what lacked is there, files under way included."""
+        rows: list[LockedDeb | LockedWheel] = [*self.missing.debs, *self.missing.wheels]
+        done = sum(
+            row.size if self.cache.find(row) else size_of(partial_path(self.cache, row)) for row in rows
+        )
+        under_way = (path for folder in self.folders for path in folder.rglob("*") if path.suffix in KINDS)
+        return done + sum(size_of(path) for path in under_way)
+
+    def tick(self) -> None:
+        """Say how far it is, if it is time."""
         now = time.monotonic()
         if now - self.last < self.pause:
             return
         self.last = now
-        under_way = sum(size_of(path) for path in self.scratch.rglob("*.whl"))
-        done = arrived + under_way
-        rate = done / (now - self.begun)
+        done, total = self.arrived(), self.missing.bytes
+        rate = max(0, done - self.kept) / (now - self.begun)
         text = f"fetch: {done / 1e6:.0f} MB, {rate / 1e6:.1f} MB/s"
-        if self.total and rate:
-            left = max(0, self.total - done) / rate
-            text += f", {left:.0f} s left of {self.total / 1e6:.0f} MB"
+        if total and rate:
+            text += f", {max(0, total - done) / rate:.0f} s left of {total / 1e6:.0f} MB"
         self.said.write(f"\r{text}   " if self.said.isatty() else f"{text}\n")
         self.said.flush()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from imagelock.canonical import sha256_file
+from imagelock.child import run_child
 from imagelock.errors import ImageError
 from imagelock.lockfile import LockedWheel
 from imagelock.source import normalise
@@ -120,7 +120,7 @@ def run_pip(*arguments: str, scratch: Path | None = None) -> None:
     if scratch:
         env["TMPDIR"] = str(scratch)
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    done = run_child(command, env)
     if done.returncode:
         lines = done.stderr.splitlines()
         said = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR:")]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from imagelock.assemble import Recipe, assemble
 from imagelock.canonical import sha256_bytes
+from imagelock.child import run_child
 from imagelock.errors import ImageError
 from imagelock.inputs import InputCache
 from imagelock.layercache import LayerCache
@@ -30,7 +31,6 @@ START = (
     "runpy.run_module('imagelock', run_name='__main__', alter_sys=True)"
 )
 CUTTERS = (["unshare", "--net"], ["unshare", "--map-root-user", "--net"])
-GRACE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def find_cutter() -> tuple[str, ...]:
 
 
 def run_shut_in(command: Sequence[str], scratch: Path) -> None:
-    """Run the commit's assembler; ImageError carries its last line. Ends it when this process ends."""
+    """Run the commit's assembler; ImageError carries its last line."""
     home, temporary = scratch / "commit-home", scratch / "commit-tmp"
     home.mkdir()
     temporary.mkdir()
@@ -129,27 +129,8 @@ def run_shut_in(command: Sequence[str], scratch: Path) -> None:
         "PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), "TMPDIR": str(temporary),
         "LC_ALL": "C.UTF-8",
     }  # fmt: skip
-    process = subprocess.Popen(
-        command, env=env, cwd=scratch, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        said = process.communicate()[1]
-    finally:
-        end(process)
-    if process.returncode:
-        lines = said.strip().splitlines()
-        raise ImageError(f"the commit's own assembler failed with exit code {process.returncode}: "
+    done = run_child(command, env, scratch)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        raise ImageError(f"the commit's own assembler failed with exit code {done.returncode}: "
                          f"{lines[-1] if lines else 'no word'}; try --assembler current")  # fmt: skip
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    """Let a child go: it ends its own workers on SIGTERM; after a while it is killed."""
-    if process.poll() is not None:
-        return
-    process.terminate()
-    try:
-        process.wait(GRACE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -75,8 +75,9 @@ class Resolver:
             return ()
         arch = declaration.platform.rpartition("/")[2]
         source = AptSource(self.cache.folder.parent / f"apt-{arch}", arch)
-        source.refresh()
-        return source.resolve(declaration.debian.packages, declaration.debian.leave_out)
+        with source.alone():
+            source.refresh()
+            return source.resolve(declaration.debian.packages, declaration.debian.leave_out)
 
     def resolve_wheels(self, declaration: Declaration, debs: Sequence[LockedDeb]) -> tuple[LockedWheel, ...]:
         """Ask pip, check the answer for the image's platform, and hash the files."""
