@@ -17,11 +17,18 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from knitfab.errors import KnitError
+from knitfab.jsonvalue import render_text
 from knitfab.records import Mountpoint, PlanSpec, Run, Tag
+from knitfab.wire import data_to_json, run_to_json
 from knitlite import Capacity, EmbeddedEngine, EngineSettings
 from knitlite.checking import check_root
+from knitlite.data_rows import DataQuery, find_data
+from knitlite.database import Database
+from knitlite.listing import list_data, list_runs
+from knitlite.run_rows import RunQuery, find_runs
 from knitlite.runners import ExitStatus
 from knitlite.runners.held import HeldRunner
+from knitlite.views import show_data, show_runs
 
 A, B, C, D = (Tag("letter", name) for name in "abcd")
 INPUTS: dict[str, tuple[frozenset[Tag], ...]] = {
@@ -92,9 +99,14 @@ class EngineMachine(RuleBasedStateMachine):
         self.runner = HeldRunner()
         capacity = Capacity(1e6, 1e18)
         self.engine = EmbeddedEngine.open(EngineSettings(self.root, self.runner, capacity))
+        self.database = Database(self.root / "knitlite.sqlite")
+
+    def close(self) -> None:
+        self.database.close()
+        self.engine.close()
 
     def teardown(self) -> None:
-        self.engine.close()
+        self.close()
         assert check_root(self.root) == []
         self.folder.cleanup()
 
@@ -202,7 +214,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        self.engine.close()
+        self.close()
         self.open()
 
     def await_end(self, run_id: str) -> str:
@@ -236,6 +248,14 @@ class EngineMachine(RuleBasedStateMachine):
             wanted = {key for key, own in self.model.tags.items() if tags <= own}
             matching = self.engine.find_data(sorted(tags))
             assert {data.knit_id for data in matching if data.transient is None} == wanted
+
+    @invariant()
+    def same_lists(self) -> None:
+        """What travels is made another way, from the rows, and says the same."""
+        with self.database.read() as tx:
+            runs, data = find_runs(tx, RunQuery()), find_data(tx, DataQuery())
+            assert list_runs(tx, RunQuery()) == render_text([run_to_json(run) for run in show_runs(tx, runs)])
+            assert list_data(tx, DataQuery()) == render_text([data_to_json(it) for it in show_data(tx, data)])
 
 
 def coarse(run: Run) -> str:

@@ -16,12 +16,23 @@ _GO_ESCAPES: Final = str.maketrans(
 )
 
 
+_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_PRETTY: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ": "), indent=2)
+
+
 def render_json(value: object, pretty: bool = False) -> bytes:
     """One line of JSON and a line feed; `pretty` indents by two."""
-    separators = (",", ": ") if pretty else (",", ":")
-    indent = 2 if pretty else None
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=separators, indent=indent)
-    return (text.translate(_GO_ESCAPES) + "\n").encode("utf-8", "replace")
+    return json_line(render_text(value, pretty))
+
+
+def render_text(value: object, pretty: bool = False) -> str:
+    """The JSON alone, for whoever puts a longer text together."""
+    return (_PRETTY if pretty else _COMPACT).encode(value).translate(_GO_ESCAPES)
+
+
+def json_line(text: str) -> bytes:
+    """Rendered JSON as it travels."""
+    return f"{text}\n".encode("utf-8", "replace")
 
 
 def parse_json(body: bytes) -> object:

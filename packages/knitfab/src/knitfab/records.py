@@ -7,7 +7,7 @@ links) are kept in the order received; compare them by path.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from knitfab.errors import KnitError
 
@@ -17,9 +17,11 @@ KNIT_TIMESTAMP: Final = "knit#timestamp"
 KNIT_TRANSIENT: Final = "knit#transient"
 
 
-@dataclass(frozen=True, order=True)
-class Tag:
-    """`key:value`; ordered bytewise by key, then value, as engines list them."""
+class Tag(NamedTuple):
+    """`key:value`; ordered bytewise by key, then value, as engines list them.
+
+    A tuple, because lists of thousands of Data sort and look up tags all the time.
+    """
 
     key: str
     value: str

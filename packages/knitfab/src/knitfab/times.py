@@ -33,9 +33,8 @@ def format_timestamp(when: datetime) -> str:
     """`when` (with an offset) as responses show it."""
     if when.tzinfo is None:
         raise ValueError("a timestamp needs an offset")
-    fraction = f".{when.microsecond // 1000:03d}".rstrip("0").rstrip(".")
-    text = when.replace(microsecond=0).isoformat()
-    return f"{text[:19]}{fraction}{text[19:]}"
+    text = when.isoformat(timespec="milliseconds")
+    return text[:19] + text[19:23].rstrip("0").rstrip(".") + text[23:]
 
 
 def parse_timestamp(text: str) -> datetime:

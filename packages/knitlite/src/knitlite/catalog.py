@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from knitfab.errors import KnitError, bad_request, error_text
@@ -21,6 +20,7 @@ from knitlite import data_rows
 from knitlite.clock import to_milliseconds
 from knitlite.core import Core
 from knitlite.data_rows import DataQuery
+from knitlite.listing import list_data
 from knitlite.planning import nominate_data
 from knitlite.statuses import UNFINISHED
 from knitlite.views import show_data
@@ -28,15 +28,23 @@ from knitlite.views import show_data
 
 def find(core: Core, tags: Sequence[Tag], window: tuple[int | None, int | None]) -> list[Data]:
     """Data that carry all tags, system tags included, and whose time lies in [since, until)."""
-    query = to_query(tags)
+    query = to_query(tags, window)
     if query is None:
         return []
     with core.database.read() as tx:
-        rows = data_rows.find_data(tx, replace(query, since=window[0], until=window[1]))
-        return show_data(tx, rows)
+        return show_data(tx, data_rows.find_data(tx, query))
 
 
-def to_query(tags: Sequence[Tag]) -> DataQuery | None:
+def find_json(core: Core, tags: Sequence[Tag], window: tuple[int | None, int | None]) -> str:
+    """The same as JSON text."""
+    query = to_query(tags, window)
+    if query is None:
+        return "[]"
+    with core.database.read() as tx:
+        return list_data(tx, query)
+
+
+def to_query(tags: Sequence[Tag], window: tuple[int | None, int | None]) -> DataQuery | None:
     """The tags as conditions on rows; None when nothing can match.
 
     A knit#timestamp that is no time is `invalid`.
@@ -55,6 +63,8 @@ def to_query(tags: Sequence[Tag]) -> DataQuery | None:
         knit_id=chosen.get(KNIT_ID),
         stamp=None if stamp is None else to_milliseconds(parse_timestamp(stamp)),
         transient=chosen.get(KNIT_TRANSIENT),
+        since=window[0],
+        until=window[1],
     )
 
 

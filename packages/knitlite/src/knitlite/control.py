@@ -60,7 +60,7 @@ def delete(core: Core, run_id: str) -> None:
             _refuse_delete(core, tx, run)
             _purge_deleted_downstream(tx, run_id)
             gone = _output_ids(tx, run_id)
-            if run_rows.input_ids(tx, [run_id])[run_id]:
+            if run.input_ids:
                 run_rows.invalidate(tx, run_id, core.clock.now())
             else:
                 run_rows.delete_row(tx, run_id)

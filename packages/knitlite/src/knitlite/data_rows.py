@@ -8,6 +8,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from knitfab.errors import not_found
 from knitfab.records import Tag
@@ -15,8 +16,7 @@ from knitfab.records import Tag
 from knitlite.scheduler import Candidate, InputRule
 
 
-@dataclass(frozen=True)
-class DataRow:
+class DataRow(NamedTuple):
     """A datum as stored, with the status of the Run that makes it."""
 
     knit_id: str
@@ -78,7 +78,7 @@ def find_data(tx: sqlite3.Connection, query: DataQuery) -> list[DataRow]:
         conditions.append(_TRANSIENT.get(query.transient, "0"))
     where = " AND ".join(conditions)
     rows = tx.execute(f"{_SELECT} WHERE {where} ORDER BY d.stamp IS NULL, d.stamp, d.knit_id", values)
-    return [DataRow(*row) for row in rows]
+    return [DataRow._make(row) for row in rows]
 
 
 def find_candidates(tx: sqlite3.Connection, rule: InputRule) -> list[str]:
@@ -138,17 +138,19 @@ def set_stamp(tx: sqlite3.Connection, run_id: str, stamp: int | None) -> list[st
     return [row[0] for row in tx.execute("SELECT knit_id FROM data WHERE run_id = ?", (run_id,))]
 
 
-def reader_runs(tx: sqlite3.Connection, knit_ids: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
-    """For each datum the (run id, input position) that read it; deleted Runs are left out."""
+def readers_of(tx: sqlite3.Connection, knit_ids: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
+    """For each datum the (run id, input position) that read it, sorted; deleted Runs are left out."""
     found: dict[str, list[tuple[str, int]]] = defaultdict(list)
     rows = tx.execute(
         "SELECT knit_id, run_id, position FROM json_each(?) AS wanted"
-        " CROSS JOIN run_inputs ON knit_id = wanted.value JOIN runs USING (run_id)"
-        " WHERE status <> 'invalidated' ORDER BY knit_id, run_id, position",
+        " CROSS JOIN run_inputs ON knit_id = wanted.value"
+        " WHERE run_id NOT IN (SELECT run_id FROM runs WHERE status = 'invalidated')",
         (json.dumps(list(knit_ids)),),
     )
     for knit_id, run_id, position in rows:
         found[knit_id].append((run_id, position))
+    for places in found.values():
+        places.sort()
     return found
 
 

@@ -22,6 +22,7 @@ from knitlite.database import Database
 from knitlite.dispatcher import Dispatcher
 from knitlite.faults import Faults, NoFaults
 from knitlite.folders import Folders
+from knitlite.listing import list_runs
 from knitlite.plan_rows import insert_pseudo_plans
 from knitlite.recovery import recover
 from knitlite.root import Root
@@ -98,6 +99,15 @@ class EmbeddedEngine:
     ) -> list[Data]:
         """See Engine."""
         return catalog.find(self._core, tags, to_window(since, duration))
+
+    def find_data_json(
+        self,
+        tags: Sequence[Tag] = (),
+        since: datetime | None = None,
+        duration: timedelta | None = None,
+    ) -> str:
+        """The same as the text that travels, much sooner when there are many."""
+        return catalog.find_json(self._core, tags, to_window(since, duration))
 
     def get_data(self, knit_id: str) -> Data:
         """See Engine."""
@@ -192,13 +202,23 @@ class EmbeddedEngine:
         duration: timedelta | None = None,
     ) -> list[Run]:
         """See Engine."""
-        if set(statuses) - SEARCHABLE:
-            known = '"waiting", "deactivated", "starting", "running", "done" or "failed"'
-            raise bad_request(f'"status" should be one of {known}')
-        window = to_window(since, duration)
-        query = RunQuery(tuple(plans), tuple(inputs), tuple(outputs), tuple(statuses), *window)
+        query = to_run_query(plans, inputs, outputs, statuses, to_window(since, duration))
         with self._core.database.read() as tx:
             return show_runs(tx, run_rows.find_runs(tx, query))
+
+    def find_runs_json(
+        self,
+        plans: Sequence[str] = (),
+        inputs: Sequence[str] = (),
+        outputs: Sequence[str] = (),
+        statuses: Sequence[str] = (),
+        since: datetime | None = None,
+        duration: timedelta | None = None,
+    ) -> str:
+        """The same as the text that travels, much sooner when there are many."""
+        query = to_run_query(plans, inputs, outputs, statuses, to_window(since, duration))
+        with self._core.database.read() as tx:
+            return list_runs(tx, query)
 
     def get_run(self, run_id: str) -> Run:
         """See Engine."""
@@ -236,6 +256,20 @@ def to_window(since: datetime | None, duration: timedelta | None) -> tuple[int |
         return None, None
     start = to_milliseconds(since)
     return start, None if duration is None else start + duration // timedelta(milliseconds=1)
+
+
+def to_run_query(
+    plans: Sequence[str],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    statuses: Sequence[str],
+    window: tuple[int | None, int | None],
+) -> RunQuery:
+    """The conditions on rows; invalid when a status is none that can be searched for."""
+    if set(statuses) - SEARCHABLE:
+        known = '"waiting", "deactivated", "starting", "running", "done" or "failed"'
+        raise bad_request(f'"status" should be one of {known}')
+    return RunQuery(tuple(plans), tuple(inputs), tuple(outputs), tuple(statuses), *window)
 
 
 def _open_core(settings: EngineSettings, root: Root) -> Core:

@@ -2,7 +2,7 @@
 
 import errno
 import threading
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Final
 
 from knitfab.errors import KnitError
@@ -60,21 +60,21 @@ class Execution:
         if running is not None:
             running.stop()
 
-    def _claim(self) -> tuple[StoredPlan, Mapping[int, str]] | None:
+    def _claim(self) -> tuple[StoredPlan, Sequence[str]] | None:
         """The plan and the inputs; None when the Run was stopped or held at the last moment."""
         now = self._core.clock.now()
         with self._core.database.write() as tx:
-            if run_rows.get_run(tx, self.run_id).status != "waiting":
+            run = run_rows.get_run(tx, self.run_id)
+            if run.status != "waiting":
                 return None
             run_rows.change_status(tx, self.run_id, "ready", now)
             run_rows.change_status(tx, self.run_id, "starting", now)
-            plan = get_plan(tx, run_rows.get_run(tx, self.run_id).plan_id)
-            inputs = run_rows.input_ids(tx, [self.run_id])[self.run_id]
+            plan = get_plan(tx, run.plan_id)
         self._core.changes.notify()
         self._core.faults.reach("run.starting")
-        return plan, dict(enumerate(inputs))
+        return plan, run.input_ids
 
-    def _prepare(self, plan: StoredPlan, inputs: Mapping[int, str]) -> Job:
+    def _prepare(self, plan: StoredPlan, inputs: Sequence[str]) -> Job:
         folders = self._core.folders
         folder = folders.run_path(self.run_id)
         folders.discard(folder)
@@ -86,8 +86,8 @@ class Execution:
             entrypoint=spec.entrypoint,
             args=spec.args,
             inputs=tuple(
-                Mount(mount.path, folders.data_path(inputs[position]))
-                for position, mount in enumerate(spec.inputs)
+                Mount(mount.path, folders.data_path(knit_id))
+                for mount, knit_id in zip(spec.inputs, inputs, strict=True)
             ),
             outputs=tuple(Mount(mount.path, mount_path(folder, mount.path)) for mount in spec.outputs),
             cpus=cpus_of(spec.resources),

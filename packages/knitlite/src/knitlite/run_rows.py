@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import uuid4
 
 from knitfab.errors import not_found
@@ -19,11 +19,10 @@ from knitlite.statuses import EXECUTING, check_transition
 LOG_POSITION: Final = -1
 """The place of the log among the outputs of a Run."""
 
-_COLUMNS: Final = "run_id, plan_id, status, updated_at, exit_code, exit_message, queued"
+_COLUMNS: Final = "run_id, plan_id, status, updated_at, exit_code, exit_message, queued, combination"
 
 
-@dataclass(frozen=True)
-class RunRow:
+class RunRow(NamedTuple):
     """A Run as stored."""
 
     run_id: str
@@ -33,6 +32,12 @@ class RunRow:
     exit_code: int | None
     exit_message: str | None
     queued: int
+    combination: str | None
+
+    @property
+    def input_ids(self) -> list[str]:
+        """The knit ids it reads, in the order of the plan's inputs."""
+        return self.combination.split(",") if self.combination else []
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ def get_runs(tx: sqlite3.Connection, run_ids: Iterable[str]) -> list[RunRow]:
         f"SELECT {_COLUMNS} FROM json_each(?) CROSS JOIN runs ON run_id = value",
         (json.dumps(list(run_ids)),),
     )
-    return [RunRow(*row) for row in rows]
+    return [RunRow._make(row) for row in rows]
 
 
 def find_runs(tx: sqlite3.Connection, query: RunQuery) -> list[RunRow]:
@@ -86,7 +91,7 @@ def find_runs(tx: sqlite3.Connection, query: RunQuery) -> list[RunRow]:
             values.append(moment)
     where = " AND ".join(conditions)
     rows = tx.execute(f"SELECT {_COLUMNS} FROM runs WHERE {where} ORDER BY updated_at, run_id", values)
-    return [RunRow(*row) for row in rows]
+    return [RunRow._make(row) for row in rows]
 
 
 def create_runs(
@@ -182,7 +187,7 @@ def waiting_runs(tx: sqlite3.Connection, limit: int) -> list[RunRow]:
     rows = tx.execute(
         f"SELECT {_COLUMNS} FROM runs WHERE status = 'waiting' ORDER BY queued LIMIT ?", (limit,)
     )
-    return [RunRow(*row) for row in rows]
+    return [RunRow._make(row) for row in rows]
 
 
 def invalidate(tx: sqlite3.Connection, run_id: str, now: int) -> None:
@@ -203,19 +208,6 @@ def made_combinations(tx: sqlite3.Connection, plan_id: str, knit_ids: Iterable[s
         (json.dumps(sorted(knit_ids)), plan_id),
     )
     return {tuple(row[0].split(",")) for row in rows}
-
-
-def input_ids(tx: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, list[str]]:
-    """For each Run the knit ids it reads, in the order of the plan's inputs."""
-    found: dict[str, list[str]] = {run_id: [] for run_id in run_ids}
-    rows = tx.execute(
-        "SELECT run_id, knit_id FROM run_inputs JOIN json_each(?) ON run_id = value"
-        " ORDER BY run_id, position",
-        (json.dumps(list(run_ids)),),
-    )
-    for run_id, knit_id in rows:
-        found[run_id].append(knit_id)
-    return found
 
 
 def output_ids(tx: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, dict[int, str]]:

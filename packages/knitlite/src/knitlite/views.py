@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from knitfab.records import (
     KNIT_ID,
@@ -33,21 +34,20 @@ from knitlite.run_rows import LOG_POSITION, RunRow
 from knitlite.statuses import transient_of
 
 
+@lru_cache(maxsize=1 << 15)
 def show_stamp(stamp: int) -> str:
-    """The value of knit#timestamp."""
+    """A time in milliseconds as clients see it."""
     return format_timestamp(to_datetime(stamp))
 
 
 def show_runs(tx: sqlite3.Connection, rows: Sequence[RunRow]) -> list[Run]:
     """Runs in full, in the order given."""
-    run_ids = [row.run_id for row in rows]
     plans = {plan.plan_id: plan for plan in load_plans(tx)}
-    inputs = run_rows.input_ids(tx, run_ids)
-    outputs = run_rows.output_ids(tx, run_ids)
-    return [_show_run(row, plans[row.plan_id], inputs[row.run_id], outputs[row.run_id]) for row in rows]
+    outputs = run_rows.output_ids(tx, [row.run_id for row in rows])
+    return [_show_run(row, plans[row.plan_id], outputs[row.run_id]) for row in rows]
 
 
-def _show_run(row: RunRow, plan: StoredPlan, inputs: Sequence[str], outputs: dict[int, str]) -> Run:
+def _show_run(row: RunRow, plan: StoredPlan, outputs: dict[int, str]) -> Run:
     summary = _summarise(row, plan)
     log = plan.spec.log
     return Run(
@@ -58,7 +58,7 @@ def _show_run(row: RunRow, plan: StoredPlan, inputs: Sequence[str], outputs: dic
         summary.exit,
         inputs=tuple(
             Assignment(mount.path, mount.tags, knit_id)
-            for mount, knit_id in zip(plan.spec.inputs, inputs, strict=True)
+            for mount, knit_id in zip(plan.spec.inputs, row.input_ids, strict=True)
         ),
         outputs=tuple(
             Assignment(mount.path, mount.tags, outputs.get(position, ""))
@@ -78,14 +78,14 @@ def show_data(tx: sqlite3.Connection, rows: Sequence[DataRow]) -> list[Data]:
     knit_ids = [row.knit_id for row in rows]
     plans = {plan.plan_id: plan for plan in load_plans(tx)}
     tags = data_rows.user_tags(tx, knit_ids)
-    readers = data_rows.reader_runs(tx, knit_ids)
+    readers = data_rows.readers_of(tx, knit_ids)
     nominations = data_rows.nominations_of(tx, knit_ids)
     run_ids = {row.run_id for row in rows} | {run_id for places in readers.values() for run_id, _ in places}
     runs = {row.run_id: _summarise(row, plans[row.plan_id]) for row in run_rows.get_runs(tx, run_ids)}
     return [
         Data(
             row.knit_id,
-            tuple(sorted([*_system_tags(row), *tags[row.knit_id]])),
+            tuple(sorted([*system_tags(row), *tags[row.knit_id]])),
             _show_upstream(row, runs[row.run_id], plans),
             tuple(
                 DataLink(runs[run_id], _input_of(plans[runs[run_id].plan.plan_id], position))
@@ -100,7 +100,8 @@ def show_data(tx: sqlite3.Connection, rows: Sequence[DataRow]) -> list[Data]:
     ]
 
 
-def _system_tags(row: DataRow) -> list[Tag]:
+def system_tags(row: DataRow) -> list[Tag]:
+    """The tags that follow from a datum's row and the status of its Run."""
     tags = [Tag(KNIT_ID, row.knit_id)]
     if row.stamp is not None:
         tags.append(Tag(KNIT_TIMESTAMP, show_stamp(row.stamp)))

@@ -1,11 +1,12 @@
 """What all handlers share: reading a JSON body, answering in JSON."""
 
+import json
 from typing import Final
 
 from knitfab.errors import KnitError, bad_request
-from knitfab.jsonvalue import parse_json
+from knitfab.jsonvalue import json_line, parse_json
 
-from knitlite.http.exchange import HttpError, Request, Response, json_response
+from knitlite.http.exchange import JSON_TYPE, HttpError, Request, Response, json_response
 
 JSON_LIMIT: Final = 8 * 1024 * 1024
 """Bytes of a JSON body; a tag may have 1 MiB."""
@@ -14,6 +15,13 @@ JSON_LIMIT: Final = 8 * 1024 * 1024
 def answer(request: Request, value: object) -> Response:
     """200 with JSON; `?pretty` indents."""
     return json_response(value, pretty="pretty" in request.parameters())
+
+
+def answer_list(request: Request, text: str) -> Response:
+    """200 with a list that is JSON text already; `?pretty` indents."""
+    if "pretty" in request.parameters():
+        return answer(request, json.loads(text))
+    return Response(200, JSON_TYPE, json_line(text))
 
 
 def read_json(request: Request) -> object:

@@ -35,6 +35,8 @@ class Limits:
     """Silence inside a body."""
     body_bytes_per_second: int = 1024
     """Least average speed of a body, after `body_seconds` of grace."""
+    refused_seconds: float = 10.0
+    """How long a refused upload is taken further before it is answered."""
     header_bytes: int = 64 * 1024
     json_bytes: int = 8 * 1024 * 1024
 
@@ -76,6 +78,8 @@ class Connection:
             return False
         response = self._handle(request)
         self._take_empty_end()
+        if response.status >= 400 and "transfer-encoding" in request.headers:
+            self._take_rest()
         self._send_response(response, is_head=event.method == b"HEAD")
         return self._protocol.our_state is h11.DONE and self._protocol.their_state is h11.DONE
 
@@ -84,6 +88,17 @@ class Connection:
         if self._protocol.their_state is h11.SEND_BODY:
             with contextlib.suppress(h11.RemoteProtocolError):
                 self._protocol.next_event()
+
+    def _take_rest(self) -> None:
+        """Let an upload that is refused come to its end, for a while.
+
+        The `knit` command reads an answer at once, but when that cuts off its upload it may show the broken
+        pipe instead of the reason.
+        """
+        deadline = time.monotonic() + self._limits.refused_seconds
+        with contextlib.suppress(HttpError):
+            while self._protocol.their_state is h11.SEND_BODY and time.monotonic() < deadline:
+                self.next_body_event(deadline)
 
     def _read_head(self) -> object:
         deadline = time.monotonic() + self._limits.idle_seconds

@@ -9,7 +9,7 @@ from knitfab.tarstream import pack_folder
 from knitfab.wire import data_to_json
 
 from knitlite.engine import EmbeddedEngine
-from knitlite.http.answers import answer, read_json
+from knitlite.http.answers import answer, answer_list, read_json
 from knitlite.http.exchange import Request, Response
 from knitlite.http.queries import read_tags, read_window
 from knitlite.http.routes import Route
@@ -24,8 +24,7 @@ def data_routes(engine: EmbeddedEngine) -> list[Route]:
         parameters = request.parameters()
         tags = read_tags(parameters, "tag")
         window = read_window(parameters)
-        found = engine.find_data(tags, window.since, window.duration)
-        return answer(request, [data_to_json(data) for data in found])
+        return answer_list(request, engine.find_data_json(tags, window.since, window.duration))
 
     def upload(request: Request) -> Response:
         """`?tag=` is an extension: content and tags appear together or not at all."""

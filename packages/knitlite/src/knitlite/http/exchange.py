@@ -23,6 +23,9 @@ REASONS: Final = {
 }
 
 
+JSON_TYPE: Final = (("Content-Type", "application/json"),)
+
+
 class HttpError(Exception):
     """Ends a request with a status and the text of `message` in the body."""
 
@@ -89,7 +92,7 @@ class Response:
 
 def json_response(value: object, *, status: int = 200, pretty: bool = False) -> Response:
     """One line of JSON and a line feed."""
-    return Response(status, (("Content-Type", "application/json"),), render_json(value, pretty))
+    return Response(status, JSON_TYPE, render_json(value, pretty))
 
 
 def error_response(error: HttpError) -> Response:

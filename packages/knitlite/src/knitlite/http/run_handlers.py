@@ -3,7 +3,7 @@
 from knitfab.wire import run_to_json
 
 from knitlite.engine import EmbeddedEngine
-from knitlite.http.answers import answer
+from knitlite.http.answers import answer, answer_list
 from knitlite.http.exchange import Request, Response
 from knitlite.http.queries import read_joined, read_window
 from knitlite.http.routes import Route
@@ -15,7 +15,7 @@ def run_routes(engine: EmbeddedEngine) -> list[Route]:
     def find(request: Request) -> Response:
         parameters = request.parameters()
         window = read_window(parameters)
-        found = engine.find_runs(
+        found = engine.find_runs_json(
             read_joined(parameters, "plan"),
             read_joined(parameters, "knitIdInput"),
             read_joined(parameters, "knitIdOutput"),
@@ -23,7 +23,7 @@ def run_routes(engine: EmbeddedEngine) -> list[Route]:
             window.since,
             window.duration,
         )
-        return answer(request, [run_to_json(run) for run in found])
+        return answer_list(request, found)
 
     def get(request: Request, run_id: str) -> Response:
         return answer(request, run_to_json(engine.get_run(run_id)))
