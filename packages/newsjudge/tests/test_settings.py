@@ -79,3 +79,13 @@ def test_the_url_comes_from_the_setting_first(monkeypatch: pytest.MonkeyPatch) -
 
 def test_scoring_knows_no_judge() -> None:
     assert not {"judge", "base_url", "api_key_file"} & set(vars(ScoreSettings()))
+
+
+def test_a_key_file_of_other_bytes_and_a_url_of_none_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NEWSJUDGE_API_KEY", raising=False)
+    (tmp_path / "key").write_bytes(b"sk-\xff")
+    with pytest.raises(NewsError, match="is no text"):
+        JudgeSettings(api_key_file=tmp_path / "key").resolved_key()
+    assert JudgeSettings(base_url="http://[::1").resolved_key() == ""

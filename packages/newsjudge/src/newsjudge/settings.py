@@ -77,7 +77,7 @@ class JudgeSettings:
         if self.api_key_file is not None:
             return _read_key(self.api_key_file)
         key = os.environ.get(_KEY_VARIABLE, "")
-        if not key and urlsplit(self.resolved_base_url()).hostname == _OPENAI_HOST:
+        if not key and _host_of(self.resolved_base_url()) == _OPENAI_HOST:
             key = os.environ.get("OPENAI_API_KEY", "")
         return key.strip()
 
@@ -164,9 +164,21 @@ class FakeServerSettings:
     port: int = setting(0, minimum=0, maximum=65535, help="port on 127.0.0.1; 0 takes a free one")
 
 
+def _host_of(url: str) -> str | None:
+    """The host a URL names; None for what is no URL, which whoever connects to it will say."""
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
 def _read_key(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise NewsError(
+            f"the key file {path} is no text; put the key alone into it", code="invalid"
+        ) from None
     except OSError as error:
         raise NewsError(
             f"the key file {path} cannot be read ({error.strerror}); check --api-key-file",

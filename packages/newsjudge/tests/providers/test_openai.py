@@ -154,6 +154,9 @@ def test_leaving_early_cancels_the_calls(serve: Serve, labels: LabelSet) -> None
         ("ftp://host/v1", "is none"),
         ("http://me:secret@host/v1", "carries a user"),
         ("http://host/v1?key=secret", "carries a user"),
+        ("http://[::1", "is none"),
+        ("http://host:port/v1", "is none"),
+        ("http://\u2028/v1", "is none"),
     ],
 )
 def test_urls_that_cannot_work_are_refused(url: str, cause: str) -> None:
@@ -164,3 +167,10 @@ def test_urls_that_cannot_work_are_refused(url: str, cause: str) -> None:
 
 def test_the_key_is_in_no_repr() -> None:
     assert "secret" not in repr(Endpoint("http://h/v1", "m", key="secret"))
+
+
+@pytest.mark.parametrize("key", ["sk-secret\nsk-another", "sk-s\u00e9cret", "sk-\tsecret"])
+def test_a_key_no_header_can_carry_is_refused_without_showing_it(key: str) -> None:
+    with pytest.raises(NewsError, match=r"NEWSJUDGE_API_KEY") as caught:
+        ChatServer(Endpoint("http://127.0.0.1:9/v1", "m", key=key))
+    assert "cret" not in str(caught.value)

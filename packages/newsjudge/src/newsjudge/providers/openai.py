@@ -116,10 +116,10 @@ class ChatServer:
             self._reached = True
             return None, f"no answer within {self._endpoint.timeout_seconds:g} s"
         except httpx.ConnectError as error:
-            return None, f"{type(error).__name__}: {error}"
+            return None, self._hidden(f"{type(error).__name__}: {error}")
         except httpx.HTTPError as error:
             self._reached = True
-            return None, f"{type(error).__name__}: {error}"
+            return None, self._hidden(f"{type(error).__name__}: {error}")
         cause = self._complaint(response)
         return (None, cause) if cause else (self._accept(response), "")
 
@@ -189,20 +189,34 @@ class ChatServer:
             )
 
     def _shown(self, response: httpx.Response) -> str:
-        text = " ".join(response.text.split())[:200]
+        return self._hidden(" ".join(response.text.split()))[:200]
+
+    def _hidden(self, text: str) -> str:
         return text.replace(self._endpoint.key, "***") if self._endpoint.key else text
 
 
 def checked_endpoint(endpoint: Endpoint) -> Endpoint:
-    """The endpoint without a trailing slash. Raises NewsError for what can be no server's URL."""
+    """The endpoint without a trailing slash. Raises NewsError for what can be no server's URL, or no key."""
+    if not (endpoint.key.isascii() and endpoint.key.isprintable()):
+        # The HTTP library would refuse it too, with the key in its words.
+        raise NewsError(
+            "the judge's key holds a line break or another character that no HTTP header can carry; put the "
+            "key alone into NEWSJUDGE_API_KEY or the file named by --api-key-file",
+            code="invalid",
+        )
     url = endpoint.base_url.rstrip("/")
     if not url:
         raise NewsError(
             f"judge openai has no server to ask; {_HOW_TO_SET}, such as http://127.0.0.1:11434/v1",
             code="invalid",
         )
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
+        sound = False
+    if not sound:
         raise NewsError(
             f"the base URL {url!r} is none; {_HOW_TO_SET}, such as http://127.0.0.1:11434/v1",
             code="invalid",
