@@ -89,6 +89,19 @@ def test_an_odd_response_is_an_error_in_the_answer(body: Any) -> None:
     assert "no chat completion" in read_response(body).error
 
 
+@pytest.mark.parametrize("usage", ["much", {"prompt_tokens": "many"}, [7]])
+def test_an_odd_account_of_tokens_is_an_error_in_the_answer(usage: Any) -> None:
+    body = {"choices": [{"message": {"content": '{"score": 2}'}}], "usage": usage}
+    assert "no chat completion" in read_response(body).error
+
+
+def test_a_probability_beyond_all_numbers_is_none() -> None:
+    alternatives = [{"token": "1", "logprob": 1e4}]
+    logprobs = {"content": [{"token": "1", "top_logprobs": alternatives}]}
+    answer = read_response({"choices": [{"message": {"content": "1"}, "logprobs": logprobs}]})
+    assert (answer.text, answer.probabilities) == ("1", None)
+
+
 def test_thoughts_are_not_the_answer() -> None:
     message = {"content": '<think>"score": 0?</think>{"score": 2}'}
     answer = read_response({"choices": [{"message": message}], "usage": {"prompt_tokens": 7}})

@@ -57,14 +57,17 @@ def read_response(response: Any) -> Answer:
     try:
         choice = response["choices"][0]
         text = _THOUGHT.sub("", choice["message"]["content"] or "").strip()
-    except (KeyError, IndexError, TypeError) as error:
+        usage = response.get("usage") or {}
+        prompt_tokens, completion_tokens = (
+            int(usage.get(key) or 0) for key in ("prompt_tokens", "completion_tokens")
+        )
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         return Answer(error=f"the response is no chat completion ({type(error).__name__}: {error})")
-    usage = response.get("usage") or {}
     return Answer(
         text=text,
         probabilities=level_probabilities(choice.get("logprobs")),
-        prompt_tokens=int(usage.get("prompt_tokens") or 0),
-        completion_tokens=int(usage.get("completion_tokens") or 0),
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
     )
 
 
@@ -82,7 +85,7 @@ def level_probabilities(logprobs: Any) -> tuple[float, ...] | None:
             level = _level_of(alternative["token"], lead)
             if level is not None:
                 chances[level] += math.exp(alternative["logprob"])
-    except (KeyError, IndexError, TypeError, LookupError):
+    except (LookupError, TypeError, AttributeError, OverflowError):
         return None
     return tuple(chances.values()) if sum(chances.values()) > 0 else None
 
