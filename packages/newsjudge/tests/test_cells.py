@@ -64,3 +64,14 @@ def test_a_damaged_line_in_the_middle_is_named(tmp_path: Path) -> None:
     file.write_text("{}\n" + file.read_text())
     with pytest.raises(NewsError, match=r"line 1 of the cell cache"):
         CellCache(tmp_path)
+
+
+def test_an_answer_with_line_separators_or_half_a_character_is_kept(tmp_path: Path) -> None:
+    questions = [Question(Case(Label(name), Label("b")), "p") for name in "xy"]
+    verdict = Verdict(0.5, "answer", answer="one\u2028two\x85three\ud83d")
+    with CellCache(tmp_path) as cache:
+        for question in questions:
+            cache.add(cell_for(JUDGE, question, verdict))
+    with CellCache(tmp_path) as cache:
+        found = [cache.find(cell_key(JUDGE, question)) for question in questions]
+    assert [cell.verdict.answer for cell in found if cell] == ["one\u2028two\x85three?"] * 2

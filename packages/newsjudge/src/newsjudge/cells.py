@@ -43,6 +43,8 @@ def cell_for(judge: JudgeIdentity, question: Question, verdict: Verdict) -> Cell
     shares = verdict.probabilities
     stable = replace(
         verdict,
+        answer=whole_characters(verdict.answer),
+        error=whole_characters(verdict.error),
         score=None if verdict.score is None else round(verdict.score, _DECIMALS),
         probabilities=None if shares is None else tuple(round(p, _DECIMALS) for p in shares),
     )
@@ -56,6 +58,11 @@ def cell_for(judge: JudgeIdentity, question: Question, verdict: Verdict) -> Cell
         repeat=question.repeat,
         verdict=stable,
     )
+
+
+def whole_characters(text: str) -> str:
+    """`text` with "?" for half characters (lone surrogates): a server's JSON can hold them, UTF-8 cannot."""
+    return text.encode("utf-8", errors="replace").decode("utf-8")
 
 
 def cell_key(judge: JudgeIdentity, question: Question) -> str:
@@ -119,7 +126,8 @@ class CellCache:
 def _read_cells(path: Path) -> Iterator[Cell]:
     if not path.exists():
         return
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    # Only \n ends a line: splitlines would also cut at U+2028 and the like inside an answer.
+    lines = path.read_text(encoding="utf-8", errors="replace").removesuffix("\n").split("\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
