@@ -215,6 +215,42 @@ def test_bomb_is_stopped_early(hasty: Service) -> None:
     assert b"compressed more than" in answer
 
 
+def test_refused_upload_is_taken_to_its_end(hasty: Service) -> None:
+    """Far beyond what sockets buffer; the reason comes after the last byte, and the connection stays."""
+    with dial(hasty) as connection:
+        connection.sendall(
+            b"POST /api/data HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        connection.sendall(b"5\r\nhello\r\n")
+        for _ in range(64):
+            connection.sendall(b"100000\r\n" + bytes(0x100000) + b"\r\n")
+        connection.sendall(b"0\r\n\r\n" + head("GET /api/runs HTTP/1.1"))
+        answer = read_all(connection)
+    assert status_of(answer) == 400
+    assert b"is not gzip" in answer
+    assert answer.count(b"HTTP/1.1 200") == 1
+
+
+def test_refused_upload_that_stops_is_answered(hasty: Service) -> None:
+    with dial(hasty) as connection:
+        connection.sendall(UPLOAD + b"5\r\nhello\r\n")
+        assert status_of(read_all(connection)) == 400
+
+
+def test_refused_upload_without_end_is_cut_off(tmp_path: Path) -> None:
+    limits = Limits(refused_seconds=0.5)
+    with (
+        Service(ServeSettings(tmp_path / "root", port=0, limits=limits)) as service,
+        dial(service) as connection,
+    ):
+        connection.sendall(UPLOAD + b"5\r\nhello\r\n")
+        began = time.monotonic()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while time.monotonic() - began < 20:
+                connection.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+        assert 0.5 <= time.monotonic() - began < 10
+
+
 def test_pipelined_requests(hasty: Service) -> None:
     one = b"GET /api/runs HTTP/1.1\r\nHost: localhost\r\n\r\n"
     answer = exchange(hasty, one + one + head("GET /api/runs HTTP/1.1"))

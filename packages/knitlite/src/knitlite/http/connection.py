@@ -35,7 +35,7 @@ class Limits:
     """Silence inside a body."""
     body_bytes_per_second: int = 1024
     """Least average speed of a body, after `body_seconds` of grace."""
-    refused_seconds: float = 10.0
+    refused_seconds: float = 60.0
     """How long a refused upload is taken further before it is answered."""
     header_bytes: int = 64 * 1024
     json_bytes: int = 8 * 1024 * 1024
@@ -79,7 +79,7 @@ class Connection:
         response = self._handle(request)
         self._take_empty_end()
         if response.status >= 400 and "transfer-encoding" in request.headers:
-            self._take_rest()
+            self._take_rest(body)
         self._send_response(response, is_head=event.method == b"HEAD")
         return self._protocol.our_state is h11.DONE and self._protocol.their_state is h11.DONE
 
@@ -89,16 +89,19 @@ class Connection:
             with contextlib.suppress(h11.RemoteProtocolError):
                 self._protocol.next_event()
 
-    def _take_rest(self) -> None:
-        """Let an upload that is refused come to its end, for a while.
+    def _take_rest(self, body: "_Body") -> None:
+        """Let an upload that is refused come to its end, as long as it is sent at speed.
 
         The `knit` command reads an answer at once, but when that cuts off its upload it may show the broken
         pipe instead of the reason.
         """
         deadline = time.monotonic() + self._limits.refused_seconds
+        if self._protocol.they_are_waiting_for_100_continue:
+            return
         with contextlib.suppress(HttpError):
-            while self._protocol.their_state is h11.SEND_BODY and time.monotonic() < deadline:
-                self.next_body_event(deadline)
+            for _ in body.chunks():
+                if time.monotonic() > deadline:
+                    return
 
     def _read_head(self) -> object:
         deadline = time.monotonic() + self._limits.idle_seconds
