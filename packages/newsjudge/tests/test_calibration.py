@@ -68,3 +68,20 @@ def test_the_interval_is_deterministic_and_holds_the_estimate() -> None:
     first, second = calibrate(labels, scores), calibrate(labels, scores)
     assert first == second
     assert first.kappa_low < first.kappa < first.kappa_high
+
+
+def test_a_judge_that_was_read_on_identical_labels_only_is_not_reliable() -> None:
+    labels = LabelSet(tuple(Label(str(i), group=str(i // 3)) for i in range(9)))
+    identical: list[list[float | None]] = [[1.0 if i == j else None for j in range(9)] for i in range(9)]
+    found = calibrate(labels, identical)
+    assert (found.reliable, found.kappa) == (False, 0.0)
+
+
+def test_a_judge_that_was_never_read_on_one_kind_of_pair_is_not_reliable() -> None:
+    labels = LabelSet(tuple(Label(str(i), group=str(i // 3)) for i in range(9)))
+    gold = gold_levels(labels)
+    found = calibrate(labels, [[None if level == 1 else level / 2 for level in row] for row in gold])
+    assert not found.reliable
+    assert found.kappa_low == 1.0
+    assert found.sentence.startswith("Not reliable")
+    assert "never scored" in found.sentence

@@ -46,15 +46,18 @@ class Calibration:
 def calibrate(labels: LabelSet, scores: Scores, *, seed: int = 0) -> Calibration:
     """Calibrate a table; deterministic given `seed`.
 
-    The interval resamples unordered label pairs, since S_ij and S_ji are not independent.
+    The interval resamples unordered label pairs, since S_ij and S_ji are not independent. A judge of
+    whom some kind of pair was never scored is not reliable: nothing says what it makes of them.
     """
     gold = gold_levels(labels)
     has_groups = bool((gold == 1).any())
     score = np.array([[np.nan if s is None else s for s in row] for row in scores], dtype=float)
     means = {name: _mean(score[gold == level]) for level, name in _NAMES.items()}
     given = discretise(score) if has_groups else np.where(score >= 0.75, 2, 0)
-    kappa, low, high = _kappa_interval(gold, given, ~np.isnan(score), seed)
-    reliable = bool(low >= RELIABILITY_BAR)
+    scored = ~np.isnan(score)
+    kappa, low, high = _kappa_interval(gold, given, scored, seed)
+    complete = set(np.unique(gold)) == set(np.unique(gold[scored]))
+    reliable = complete and low >= RELIABILITY_BAR
     return Calibration(
         **means,
         kappa=kappa,
@@ -62,10 +65,10 @@ def calibrate(labels: LabelSet, scores: Scores, *, seed: int = 0) -> Calibration
         kappa_high=high,
         asymmetry=_mean(np.abs(score - score.T)[np.triu_indices(len(labels), 1)]),
         has_groups=has_groups,
-        cells=int((~np.isnan(score)).sum()),
+        cells=int(scored.sum()),
         reliable=reliable,
         bar=RELIABILITY_BAR,
-        sentence=_sentence(means, (kappa, low, high), has_groups=has_groups, reliable=reliable),
+        sentence=_sentence(means, (kappa, low, high), has_groups=has_groups, complete=complete),
     )
 
 
@@ -87,18 +90,21 @@ def discretise(score: np.ndarray) -> np.ndarray:
 
 
 def quadratic_kappa(gold: np.ndarray, given: np.ndarray) -> float:
-    """Quadratic-weighted kappa of two flat arrays of levels 0..2; 0 when one of them never varies
-    and 1 when both are constant and equal (Cohen 1968)."""
-    if not len(gold):
+    """Quadratic-weighted kappa of two flat arrays of levels 0..2 (Cohen 1968); 0 when one never varies,
+    for then nothing is told apart, even where both are equal."""
+    return kappa_of_counts(np.bincount(3 * gold + given, minlength=9).reshape(3, 3))
+
+
+def kappa_of_counts(counts: np.ndarray) -> float:
+    """The same for the counts of (gold, given), of shape (3, 3)."""
+    if not counts.any():
         return 0.0
-    observed = np.zeros((3, 3))
-    np.add.at(observed, (gold, given), 1.0)
-    observed /= observed.sum()
+    observed = counts / counts.sum()
     weights = (np.arange(3)[:, None] - np.arange(3)[None, :]) ** 2
     expected = observed.sum(1)[:, None] * observed.sum(0)[None, :]
     disagreement = float((weights * expected).sum())
     if disagreement == 0:
-        return 1.0
+        return 0.0
     return 1.0 - float((weights * observed).sum()) / disagreement
 
 
@@ -106,24 +112,20 @@ def _kappa_interval(
     gold: np.ndarray, given: np.ndarray, scored: np.ndarray, seed: int
 ) -> tuple[float, float, float]:
     kappa = quadratic_kappa(gold[scored], given[scored])
-    units = [[(i, j)] if i == j else [(i, j), (j, i)] for i in range(len(gold)) for j in range(i, len(gold))]
-    # Counts of (gold, given) per unit, so that a resample is one weighted sum.
-    counts = np.zeros((len(units), 9))
-    for number, unit in enumerate(units):
-        for cell in unit:
-            if scored[cell]:
-                counts[number, 3 * gold[cell] + given[cell]] += 1
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(len(units), np.full(len(units), 1 / len(units)), size=_RESAMPLES)
-    kappas = [_kappa_of_counts(row) for row in drawn @ counts]
+    # Counts of (gold, given) per unit; units of one kind are drawn together, whatever their number.
+    counts = np.zeros((len(gold), len(gold), 9), dtype=np.int64)
+    rows, columns = np.nonzero(scored)
+    low_end, high_end = np.minimum(rows, columns), np.maximum(rows, columns)
+    np.add.at(counts, (low_end, high_end, 3 * gold[scored] + given[scored]), 1)
+    units = counts[np.triu_indices(len(gold))]
+    kinds, sizes = np.unique(units, axis=0, return_counts=True)
+    drawn = np.random.default_rng(seed).multinomial(len(units), sizes / len(units), size=_RESAMPLES) @ kinds
+    tables = drawn.reshape(-1, 3, 3)
+    # A draw in which the gold does not vary says nothing about telling it apart.
+    varied = tables[(tables.sum(2) > 0).sum(1) > 1]
+    kappas = [kappa_of_counts(table) for table in varied] or [0.0]
     low, high = np.quantile(kappas, [0.025, 0.975])
     return kappa, float(low), float(high)
-
-
-def _kappa_of_counts(counts: np.ndarray) -> float:
-    repeated = counts.astype(int)
-    pairs = np.repeat(np.arange(9), repeated)
-    return quadratic_kappa(pairs // 3, pairs % 3)
 
 
 def _mean(values: np.ndarray) -> float | None:
@@ -136,7 +138,7 @@ def _sentence(
     kappa: tuple[float, float, float],
     *,
     has_groups: bool,
-    reliable: bool,
+    complete: bool,
 ) -> str:
     shown = {name: "none" if mean is None else f"{mean:.2f}" for name, mean in means.items()}
     against = (
@@ -148,9 +150,11 @@ def _sentence(
     )
     # Adding 0.0 turns a rounded "-0.0" into "0.0".
     point, low, high = (f"{round(value, 2) + 0.0:.2f}" for value in kappa)
-    verdict = "Reliable" if reliable else "Not reliable"
-    relation = "at least" if reliable else "under"
+    passed = kappa[1] >= RELIABILITY_BAR
+    verdict = "Reliable" if passed and complete else "Not reliable"
+    relation = "at least" if passed else "under"
+    lacking = "" if complete else ", and one of these kinds of pair was never scored"
     return (
         f"{verdict}: {against}; weighted kappa {point} ({low} to {high}), "
-        f"its lower bound is {relation} the bar of {RELIABILITY_BAR:.1f}."
+        f"its lower bound is {relation} the bar of {RELIABILITY_BAR:.1f}{lacking}."
     )
