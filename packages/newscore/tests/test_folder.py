@@ -4,7 +4,9 @@ import errno
 import hashlib
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,28 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounting a tmpfs needs root")
     yield place
     subprocess.run(["umount", str(place)], check=True)
+
+
+LINGER = """
+import sys, time
+from pathlib import Path
+from newscore.folder import staged_folder
+
+with staged_folder(Path(sys.argv[1])) as folder:
+    (folder / "half").write_text("half")
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def another_writer(path: Path) -> Iterator[None]:
+    """A process in the middle of writing the folder `path`; killed in the end."""
+    with subprocess.Popen([sys.executable, "-c", LINGER, str(path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        yield
+        process.kill()
 
 
 def fill(path: Path) -> None:
@@ -133,3 +157,39 @@ def test_sha256_folder_depends_on_names_and_contents_alone(tmp_path: Path) -> No
     assert first != sha256_folder(tmp_path / "two")
     (tmp_path / "one" / "sub" / "a").rename(tmp_path / "one" / "sub" / "c")
     assert first != sha256_folder(tmp_path / "one")
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    with another_writer(path):
+        assert len(list(tmp_path.iterdir())) == 1
+    assert len(list(tmp_path.iterdir())) == 1
+    with staged_folder(path) as folder:
+        (folder / "file").write_text("x")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_another_process_is_writing_stays(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    with another_writer(path):
+        with staged_folder(path) as folder:
+            (folder / "file").write_text("x")
+        names = sorted(entry.name for entry in tmp_path.iterdir())
+        assert [name.partition("-")[0] for name in names] == [".out.partial", "out"]
+        assert (tmp_path / names[0] / "half").exists()
+
+
+def test_a_mountpoint_is_written_by_one_process_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.mkdir()
+    with another_writer(path), pytest.raises(NewsError, match="another process"), staged_folder(path):
+        pass
+    with staged_folder(path) as folder:
+        (folder / "file").write_text("x")
+    assert [entry.name for entry in path.iterdir()] == ["file"]
+
+
+def test_a_file_among_the_parents_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(NewsError, match=r"file is a file"), staged_folder(tmp_path / "file" / "out"):
+        pass

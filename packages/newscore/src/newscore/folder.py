@@ -1,12 +1,13 @@
 """Folders that appear whole or not at all, and the hashes that name their content."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from newscore.errors import NewsError
@@ -23,41 +24,84 @@ def staged_folder(path: Path) -> Iterator[Path]:
 
     A folder that does not exist yet is made by one rename. An existing empty folder may be a mountpoint,
     which cannot be renamed over, so its entries are staged inside and renamed up. After any exception
-    nothing is left. Raises NewsError when `path` holds something already.
+    nothing is left; what a killed process left is removed by the next that writes the same folder.
+    Raises NewsError when `path` holds something already, or another process is writing it.
     """
-    if path.exists() and not path.is_dir():
-        raise NewsError(f"{path} is a file, but a folder is written there: choose another place.")
+    for place in (path, *path.parents):
+        if place.exists() and not place.is_dir():
+            raise NewsError(f"{place} is a file, but a folder is written there: choose another place.")
     existed = path.exists()
     if existed and any(entry.name not in OF_THE_SYSTEM for entry in path.iterdir()):
         raise NewsError(f"{path} is not empty: remove it or choose another place.")
     missing_parents = [parent for parent in path.parents if not parent.exists()]
-    scratch = make_scratch(path, existed)
-    try:
-        yield scratch
-        sync_folder(scratch)
-        publish(scratch, path, existed)
-    except BaseException as error:
-        if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
-            error.filename = str(path)  # writing to an open file does not say which
+    with ExitStack() as stack:
+        scratch = make_scratch(path, existed, stack)
+        try:
+            yield scratch
+            sync_folder(scratch)
+            publish(scratch, path, existed)
+        except BaseException as error:
+            if isinstance(error, OSError) and error.errno in FULL and error.filename is None:
+                error.filename = str(path)  # writing to an open file does not say which
+            shutil.rmtree(scratch, ignore_errors=True)
+            for parent in missing_parents:  # the innermost first
+                with suppress(OSError):  # another program may have put something there meanwhile
+                    parent.rmdir()
+            raise
         shutil.rmtree(scratch, ignore_errors=True)
-        for parent in missing_parents:  # the innermost first
-            with suppress(OSError):  # another program may have put something there meanwhile
-                parent.rmdir()
-        raise
-    shutil.rmtree(scratch, ignore_errors=True)
 
 
-def make_scratch(path: Path, existed: bool) -> Path:
-    """An empty folder on the same file system as `path`, so that a rename can publish it."""
+def make_scratch(path: Path, existed: bool, stack: ExitStack) -> Path:
+    """An empty folder on the same file system as `path`, so that a rename can publish it.
+
+    Held by this process until `stack` ends: that tells it from the leftover of a killed one.
+    """
     if existed:
         scratch = path / PARTIAL
-        shutil.rmtree(scratch, ignore_errors=True)
+        if scratch.exists() and not remove_leftover(scratch):
+            raise NewsError(f"{path} is being written by another process: wait for it, or choose another.")
         scratch.mkdir()
+        stack.callback(os.close, hold(scratch))
         return scratch
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}{PARTIAL}-", dir=path.parent))
-    scratch.chmod(0o755)
-    return scratch
+    prefix = f".{path.name}{PARTIAL}-"
+    for entry in path.parent.iterdir():
+        if entry.name.startswith(prefix):
+            remove_leftover(entry)
+    while True:
+        scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
+        scratch.chmod(0o755)
+        held = hold(scratch)
+        if scratch.exists():
+            stack.callback(os.close, held)
+            return scratch
+        os.close(held)  # another process took it for a leftover before it was held
+
+
+def hold(folder: Path) -> int:
+    """A descriptor of the folder, locked until it is closed or this process is gone, however it ends."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+def remove_leftover(folder: Path) -> bool:
+    """Remove a scratch folder that nobody holds; False where somebody does, or where nobody can tell."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def publish(scratch: Path, path: Path, existed: bool) -> None:
