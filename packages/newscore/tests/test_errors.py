@@ -38,11 +38,24 @@ def test_a_fault_of_the_disk_is_2_and_names_the_file(number: int, capsys: pytest
     assert out.count("\n") == 1
 
 
+def test_no_memory_is_2_and_one_line() -> None:
+    program = (
+        "import resource, sys; from newscore.errors import run_main\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))\n"
+        "sys.exit(run_main('prog', lambda: bytearray(2**31) and None))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("prog: the memory is used up")
+
+
 def test_a_bug_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         run_main("prog", failing(ZeroDivisionError()))
     with pytest.raises(OSError, match="odd"):
         run_main("prog", failing(OSError(errno.EIO, "odd")))
+    with pytest.raises(RuntimeError, match="memory of"):
+        run_main("prog", failing(RuntimeError("no memory of that")))
 
 
 def test_ctrl_c_is_130(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,6 +24,11 @@ MENDABLE = {
 }
 
 
+NO_MEMORY = "the memory is used up: give smaller batches or shorter texts, or a machine with more of it."
+TORCH_OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUDA out of memory", "bad_alloc", "could not create a memory")
+"""What torch, whose errors are RuntimeErrors, says on the CPU, on a GPU, and of its kernels' own needs."""
+
+
 class NewsError(Exception):
     """A failure that the user can mend. The text is one sentence: value, cause, remedy."""
 
@@ -45,6 +50,11 @@ def run_main(program: str, run: Callable[[], None]) -> int:
     except BrokenPipeError:  # who reads our output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the last flush would fail too
         return 141
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(f"{program}: {NO_MEMORY}", file=sys.stderr)
+        return 2
     except OSError as error:
         if error.errno not in MENDABLE:
             raise
@@ -56,6 +66,13 @@ def run_main(program: str, run: Callable[[], None]) -> int:
     finally:
         signal.signal(signal.SIGTERM, before)
     return 0
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, numpy or torch got no memory; torch is recognised without being loaded."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in TORCH_OUT_OF_MEMORY)
 
 
 def end_on_sigterm(_number: int, _frame: FrameType | None) -> None:
