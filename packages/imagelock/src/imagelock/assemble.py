@@ -33,7 +33,7 @@ from imagelock.recipe import (
     make_wheel_jobs,
     open_wheels,
 )
-from imagelock.source import Workspace, package_entries, source_hash
+from imagelock.source import Workspace, source_entries, source_hash
 from imagelock.wheel import Wheel
 
 SOURCE = "source"
@@ -71,11 +71,8 @@ class Built:
 
 def read_sources(declaration: Declaration, workspace: Workspace) -> tuple[Entry, ...]:
     """The entries of an image's workspace packages."""
-    place = image_place(declaration)
-    found: list[Entry] = []
-    for folder in sorted(declaration.python.packages):
-        found += package_entries(workspace, folder, place)
-    return tuple(found)
+    folders = sorted(declaration.python.packages)
+    return tuple(source_entries(workspace, folders, image_place(declaration)))
 
 
 def assemble(recipe: Recipe, inputs: Inputs, cache: LayerCache, target: Path, workers: int) -> Built:

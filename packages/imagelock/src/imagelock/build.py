@@ -14,7 +14,6 @@ from imagelock.assemble import Built, Recipe, assemble, read_sources
 from imagelock.canonical import canonical_json, readable_json, sha256_bytes
 from imagelock.declaration import Declaration, read_declaration
 from imagelock.errors import ImageError
-from imagelock.fetch import fetch
 from imagelock.inputs import InputCache, Inputs
 from imagelock.layercache import LayerCache, code_digest
 from imagelock.layout import Layout
@@ -23,7 +22,7 @@ from imagelock.provenance import make_provenance
 from imagelock.requirements import check_current
 from imagelock.sbom import make_sbom
 from imagelock.scratch import replacing
-from imagelock.source import Workspace, open_workspace
+from imagelock.source import open_workspace
 
 NOTE = "build.json"
 
@@ -81,17 +80,20 @@ def default_cache(environment: Mapping[str, str]) -> Path:
     return Path(home) / "imagelock"
 
 
-def read_recipe(root: Path, name: str) -> tuple[Recipe, Workspace]:
-    """Everything an image's bytes depend on, from a tree; ImageError when the lock is stale."""
+def read_recipe(root: Path, name: str) -> tuple[Recipe, str]:
+    """Everything an image's bytes depend on, from a tree, and the tree's commit (empty without git).
+
+    ImageError when the lock is stale.
+    """
     folder = root / "images" / name
     declaration = read_declaration(folder / "image.toml")
     path = folder / "image.lock"
     lock, digest = read_lock_bytes(path)
     check_current(root, declaration, lock)
     workspace = open_workspace(root)
-    dirty = bool(workspace.changes(watched(declaration)))
+    commit, changes = workspace.state(watched(declaration))
     sources = read_sources(declaration, workspace)
-    return Recipe(declaration, lock, digest, sources, dirty), workspace
+    return Recipe(declaration, lock, digest, sources, bool(changes)), commit
 
 
 def read_lock_bytes(path: Path) -> tuple[Lock, str]:
@@ -127,14 +129,13 @@ def recipe_key(recipe: Recipe) -> str:
 def build(project: Project, name: str, *, offline: bool = False) -> Outcome:
     """Build one image: fetch what is missing, assemble, put it in place at the end."""
     begun = time.monotonic()
-    recipe, workspace = read_recipe(project.root, name)
+    recipe, commit = read_recipe(project.root, name)
     key = recipe_key(recipe)
-    commit = workspace.commit()
     note = read_note(project.layout(name))
     if note and note["key"] == key and note["commit"] == commit:
         return Outcome(note, time.monotonic() - begun, len(recipe.lock.wheels), unchanged=True)
     if not offline:
-        fetch(recipe.lock, recipe.declaration.python.version, project.inputs)
+        fetch_missing(project, recipe)
     workers = os.cpu_count() or 1
     with replacing(project.layout(name).path) as target:
         built = assemble(recipe, project.inputs, project.layers, target, workers)
@@ -142,14 +143,23 @@ def build(project: Project, name: str, *, offline: bool = False) -> Outcome:
     return Outcome(note, time.monotonic() - begun, built.reused, unchanged=False)
 
 
+def fetch_missing(project: Project, recipe: Recipe) -> None:
+    """Fetch what the cache lacks."""
+    if all(project.inputs.find(row) for row in recipe.lock.inputs()):
+        return
+    from imagelock.fetch import fetch  # imported here: its clients are slow to import and seldom needed
+
+    fetch(recipe.lock, recipe.declaration.python.version, project.inputs)
+
+
 def build_given(
     root: Path, name: str, inputs: Inputs, target: Path, scratch: LayerCache, workers: int = 1
 ) -> dict[str, Any]:
     """Build from given files without caches or git (a Nix derivation, an audit)."""
-    recipe, workspace = read_recipe(root, name)
+    recipe, commit = read_recipe(root, name)
     with replacing(target) as folder:
         built = assemble(recipe, inputs, scratch, folder, workers)
-        return write_notes(folder, recipe, built, recipe_key(recipe), workspace.commit())
+        return write_notes(folder, recipe, built, recipe_key(recipe), commit)
 
 
 def write_notes(folder: Path, recipe: Recipe, built: Built, key: str, commit: str) -> dict[str, Any]:

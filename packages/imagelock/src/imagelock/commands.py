@@ -8,18 +8,18 @@ import os
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from imagelock.base import fetch_base, open_base
 from imagelock.build import Outcome, Project, build, build_given, read_lock_bytes
 from imagelock.declaration import Declaration, read_declaration
 from imagelock.errors import ImageError
-from imagelock.fetch import fetch
 from imagelock.inputs import read_given
 from imagelock.layercache import LayerCache
 from imagelock.lockfile import Lock, format_lock
-from imagelock.recorded import Recorded
 from imagelock.requirements import check_current
+
+if TYPE_CHECKING:
+    from imagelock.recorded import Recorded
 
 Adder = Any  # argparse keeps the type of add_subparsers' result private
 
@@ -48,6 +48,8 @@ def base_place(options: argparse.Namespace) -> Recorded | None:
     """The base's place, opened."""
     if not options.base_from:
         return None
+    from imagelock.base import open_base  # imported here: its HTTP client is slow to import
+
     return open_base(options.base_from, os.environ.get("IMAGELOCK_REGISTRY_USER", ""))
 
 
@@ -113,6 +115,9 @@ def write_lock(path: Path, lock: Lock) -> None:
 
 def run_fetch(project: Project, options: argparse.Namespace) -> int:
     """Fill the cache."""
+    from imagelock.base import fetch_base  # imported here, like every client of a network
+    from imagelock.fetch import fetch
+
     for name in chosen(project, options.image):
         declaration = read_declaration(project.image_folder(name) / "image.toml")
         lock, _ = read_lock_bytes(project.lock_path(name))

@@ -5,12 +5,12 @@ A finished thing is renamed out of its scratch folder, so nobody ever sees half 
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
 
 PREFIX = ".imagelock-"
 STALE_SECONDS = 24 * 3600
@@ -21,11 +21,15 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
     """An empty folder below `parent`, removed at the end; leftovers over a day old go first."""
     parent.mkdir(parents=True, exist_ok=True)
     sweep(parent)
-    path = Path(mkdtemp(prefix=PREFIX, dir=parent))
+    path = parent / f"{PREFIX}{os.urandom(8).hex()}"  # named first, so that it is known what to remove
     try:
+        path.mkdir(mode=0o700)
         yield path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
+        try:
+            shutil.rmtree(path, ignore_errors=True)
+        finally:  # once more, since a signal may have ended the first attempt
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from imagelock.errors import ImageError
 from imagelock.scripts import script_entries
 from imagelock.wheel import Place, fresh_record
 
+# What `git status --porcelain=v2` says before a path: of changed, unmerged and untracked ones.
+WORDS_BEFORE_PATH = {"1 ": 8, "u ": 10, "? ": 1}
 REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
@@ -29,25 +31,43 @@ class Workspace:
     root: Path
     has_git: bool
 
-    def tracked(self, folder: str) -> list[str]:
-        """Paths (relative to the root, sorted) of the tracked files below a folder."""
+    def tracked(self, folders: Iterable[str]) -> list[str]:
+        """Paths (relative to the root, sorted) of the tracked files below some folders."""
         if self.has_git:
-            text = run_git(self.root, "ls-files", "-z", "--", folder)
+            text = run_git(self.root, "ls-files", "-z", "--", *folders)
             return sorted(name for name in text.split("\0") if name)
-        found = (path for path in (self.root / folder).rglob("*") if not path.is_dir())
-        names = (path.relative_to(self.root).as_posix() for path in found)
+        found = (path for folder in folders for path in (self.root / folder).rglob("*"))
+        names = (path.relative_to(self.root).as_posix() for path in found if not path.is_dir())
         return sorted(name for name in names if "__pycache__" not in name.split("/"))
 
     def changes(self, paths: Iterable[str]) -> list[str]:
         """What git calls modified or untracked among the paths; empty for a tree without git."""
-        if not self.has_git:
-            return []
-        text = run_git(self.root, "status", "--porcelain", "-z", "--no-renames", "--", *paths)
-        return sorted(line[3:] for line in text.split("\0") if line)
+        return self.state(paths)[1]
 
     def commit(self) -> str:
         """The commit checked out, or empty."""
         return run_git(self.root, "rev-parse", "HEAD").strip() if self.has_git else ""
+
+    def state(self, paths: Iterable[str]) -> tuple[str, list[str]]:
+        """The commit and the changes among the paths, by one question to git."""
+        if not self.has_git:
+            return "", []
+        how = ("--porcelain=v2", "--branch", "-z", "--no-renames", "--no-ahead-behind")
+        text = run_git(self.root, "status", *how, "--", *paths)
+        return parse_state(text.split("\0"), self.root)
+
+
+def parse_state(lines: Iterable[str], root: Path) -> tuple[str, list[str]]:
+    """Commit and changed paths of `git status --porcelain=v2 --branch -z --no-renames`."""
+    commit, changed = "", []
+    for line in lines:
+        if line.startswith("# branch.oid "):
+            commit = line.split(" ")[2]
+        elif line.startswith(tuple(WORDS_BEFORE_PATH)):
+            changed.append(line.split(" ", WORDS_BEFORE_PATH[line[:2]])[-1])
+    if commit == "(initial)":
+        raise ImageError(f"{root} has no commit yet: commit its files first")
+    return commit, sorted(changed)
 
 
 def open_workspace(root: Path) -> Workspace:
@@ -95,14 +115,26 @@ def normalise(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def package_entries(workspace: Workspace, folder: str, place: Place) -> list[Entry]:
-    """One workspace package as it would be installed."""
+def source_entries(workspace: Workspace, folders: Sequence[str], place: Place) -> list[Entry]:
+    """Workspace packages as they would be installed."""
+    tracked = workspace.tracked([source_folder(folder) for folder in folders])
+    return [entry for folder in folders for entry in package_entries(workspace, folder, tracked, place)]
+
+
+def source_folder(folder: str) -> str:
+    """Where a workspace package's modules lie, with a slash at the end."""
+    return f"{folder}/src/"
+
+
+def package_entries(workspace: Workspace, folder: str, tracked: Iterable[str], place: Place) -> list[Entry]:
+    """One workspace package; `tracked` may hold other packages' files too."""
     project = read_project(workspace.root, folder)
     label = f"workspace:{folder}"
-    source = f"{folder}/src/"
+    source = source_folder(folder)
     entries = []
-    for name in workspace.tracked(source):
-        entries.append(read_tracked(workspace.root, name, place.site, source, label))
+    for name in tracked:
+        if name.startswith(source):
+            entries.append(read_tracked(workspace.root, name, place.site, source, label))
     if not entries:
         raise ImageError(f"{workspace.root / source} holds no tracked file: git add them first",
                          code="missing")  # fmt: skip
