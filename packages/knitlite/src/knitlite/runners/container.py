@@ -56,7 +56,7 @@ class ContainerRunner:
             # The image's user is rarely ours; Knitfab's volumes are open to all as well.
             mount.source.chmod(0o777)
         container = self._create(job)
-        return RunningContainer(self._program, container, job.log_path, self._grace_seconds)
+        return RunningContainer(self._program, container, job, self._grace_seconds)
 
     def end_orphan(self, handle: str, folder: Path) -> None:
         """Remove the recorded container and all that carry the label of the Run's folder."""

@@ -1,8 +1,8 @@
 """One container from `create` to its removal, whatever is killed meanwhile. Knows no plan.
 
-Three things can end before the container does: the program attached to its output, the engine, and the
-container itself. The first is replaced and all output read anew; the second is waited for; the third is
-the end of the job.
+What can end before the container does: the program attached to its output, which is replaced and all output
+read anew; the engine, which is waited for; and podman's monitor of one container, without which nobody learns
+how the job ends: it is executed again.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import Final
 
 from knitfab.errors import KnitError
 
-from knitlite.runners import ExitStatus
+from knitlite.runners import ExitStatus, Job
 from knitlite.runners.container_program import Program
 
 KILLED: Final = ExitStatus(137, "(container main) Error")
@@ -26,23 +26,26 @@ _NOT_STARTED: Final = frozenset({"created", "configured", "initialized"})
 _OVER: Final = frozenset({"exited", "stopped", "dead", "gone"})
 _STOP_AGAIN_SECONDS: Final = 0.5
 _LOOK_AGAIN_SECONDS: Final = 0.2
+_LOOK_AFTER_SECONDS: Final = 1.0
 _TAIL: Final = 64 * 1024
 
 
 class RunningContainer:
     """A container that was created; see Running."""
 
-    def __init__(self, program: Program, container: str, log_path: Path, grace_seconds: float) -> None:
+    def __init__(self, program: Program, container: str, job: Job, grace_seconds: float) -> None:
         """Take over a container that has not been started."""
         self._program = program
         self._container = container
-        self._log_path = log_path
-        self._log_start = log_path.stat().st_size
+        self._log_path = job.log_path
+        self._log_start = job.log_path.stat().st_size
+        self._scratch = job.folder / "scratch"
         self._grace_seconds = grace_seconds
         self._lock = threading.Lock()
         self._stopped = False
         self._over = threading.Event()
         self._client: subprocess.Popen[bytes] | None = None
+        self._monitor = 0
 
     @property
     def handle(self) -> str:
@@ -53,7 +56,7 @@ class RunningContainer:
         """Start it, its output attached from the first byte to the log."""
         with self._lock:
             if not self._stopped:
-                self._client = self._attach("start", "--attach")
+                self._attach("start", "--attach")
 
     def wait(self) -> ExitStatus:
         """Until the container has ended. KnitError when its engine went away with it: try again."""
@@ -61,6 +64,9 @@ class RunningContainer:
             return KILLED if self._client is None else self._await_end(self._client)
         finally:
             self._over.set()
+            if self._client is not None:
+                self._client.kill()
+                self._client.wait()
             # An engine that is away keeps it until the next Run starts, see `remove_left`.
             with contextlib.suppress(KnitError):
                 self._program.remove(self._container)
@@ -77,7 +83,7 @@ class RunningContainer:
     def _await_end(self, client: "subprocess.Popen[bytes]") -> ExitStatus:
         was_away = False
         while True:
-            killed = client.wait() < 0
+            killed = self._await_client(client)
             try:
                 state = self._read_state()
             except KnitError:
@@ -100,19 +106,42 @@ class RunningContainer:
                 return refuse(state, self._last_log_line())
             time.sleep(_LOOK_AGAIN_SECONDS)
 
+    def _await_client(self, client: "subprocess.Popen[bytes]") -> bool:
+        """Whether it was killed. KnitError when it will wait for ever."""
+        while True:
+            try:
+                return client.wait(_LOOK_AFTER_SECONDS) < 0
+            except subprocess.TimeoutExpired:
+                if self._program.is_podman and self._is_unwatched():
+                    sentence = "the monitor of a container was killed; the Run is executed again"
+                    raise KnitError(f"{self._program.name}: {sentence}", code="unavailable") from None
+
+    def _is_unwatched(self) -> bool:
+        """Whether podman takes a container for running because nobody told it of the end."""
+        if self._monitor and Path(f"/proc/{self._monitor}").exists():
+            return False
+        state = self._read_state() or {}
+        known, self._monitor = self._monitor, int(str(state.get("ConmonPid") or 0))
+        return bool(known and known == self._monitor and state.get("Status") == "running")
+
     def _attach(self, *command: str) -> "subprocess.Popen[bytes]":
         """A program that writes the container's output into the log, from its beginning."""
         os.truncate(self._log_path, self._log_start)
         with self._log_path.open("ab") as log:
-            return subprocess.Popen(
+            self._client = subprocess.Popen(
                 [self._program.name, *command, self._container],
+                # Where some of podman's monitors leave their note of a lack of memory.
+                cwd=self._scratch,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+            return self._client
 
     def _explain(self, state: Mapping[str, object] | None, *, was_away: bool) -> ExitStatus:
+        if state is not None and (self._scratch / "oom").exists():
+            state = {**state, "OOMKilled": True}
         ended = explain_state(state)
         if was_away and ended.code != 0:
             sentence = f"{self._program.name} went away under a Run; the Run is executed again"
