@@ -95,9 +95,12 @@ class Connection:
         The `knit` command reads an answer at once, but when that cuts off its upload it may show the broken
         pipe instead of the reason.
         """
-        deadline = time.monotonic() + self._limits.refused_seconds
-        if self._protocol.they_are_waiting_for_100_continue:
+        if (
+            self._protocol.their_state is not h11.SEND_BODY
+            or self._protocol.they_are_waiting_for_100_continue
+        ):
             return
+        deadline = time.monotonic() + self._limits.refused_seconds
         with contextlib.suppress(HttpError):
             for _ in body.chunks():
                 if time.monotonic() > deadline:
