@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -50,8 +50,8 @@ def files_of(tool: str) -> tuple[Path, ...]:
     return (path, *map(Path, re.findall(r"(/\S+) \(0x", listed)))
 
 
-def make_image(program: Program) -> None:
-    """Import a root file system with a shell and a few tools, for a user that is not root."""
+def make_image(program: Program, image: str = IMAGE, scripts: Mapping[str, str] | None = None) -> None:
+    """Import a root file system with a shell, some tools and scripts by path, for a user that is not root."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", dereference=True) as archive:
         for name in sorted({str(path) for tool in TOOLS for path in files_of(tool)}):
@@ -60,8 +60,13 @@ def make_image(program: Program) -> None:
             link = tarfile.TarInfo(f"run-tools/{tool}")
             link.type, link.linkname = tarfile.SYMTYPE, str(files_of(tool)[0])
             archive.addfile(link)
-    change = ["--change", "USER 65532:65532", "--change", "ENV PATH=/run-tools"]
-    command = [program.name, "import", *change, "-", IMAGE]
+        for path, text in (scripts or {}).items():
+            script = tarfile.TarInfo(path.lstrip("/"))
+            script.size, script.mode = len(text.encode()), 0o755
+            archive.addfile(script, io.BytesIO(text.encode()))
+    settings = ("USER 65532:65532", "ENV PATH=/run-tools", "WORKDIR /work")
+    change = [word for setting in settings for word in ("--change", setting)]
+    command = [program.name, "import", *change, "-", image]
     subprocess.run(command, input=buffer.getvalue(), check=True, capture_output=True)
 
 
