@@ -46,8 +46,8 @@ def running(engine: EmbeddedEngine) -> set[str]:
     return {run.plan.image or "" for run in engine.find_runs(statuses=["running"])}
 
 
-def wait_for(look: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+def wait_for(look: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
     while not look():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -133,6 +133,40 @@ def test_a_job_that_removes_its_folders_fails(engine: EmbeddedEngine, tmp_path: 
     assert "/out" in run.exit.message or run.exit.code == 1
     engine.pull_data(run.outputs[0].knit_id, tmp_path / "pulled")
     assert list((tmp_path / "pulled").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_run_that_can_not_be_prepared_fails(engine: EmbeddedEngine, tmp_path: Path) -> None:
+    """Something is wrong with its folder, for good: it is tried for half a minute, then says so."""
+    push(engine, tmp_path / "data")
+    runs = tmp_path / "root" / "runs"
+    runs.rmdir()
+    runs.touch()
+    plan = apply(engine, "aa", cpu="100m")
+    wait_for(lambda: engine.find_runs(plans=[plan.plan_id])[0].status == "failed", seconds=60)
+    (run,) = engine.find_runs(plans=[plan.plan_id])
+    assert run.exit is not None
+    assert run.exit.code == 255
+    assert "[StartError] [Errno 20] Not a directory" in run.exit.message
+    runs.unlink()
+    runs.mkdir()
+    engine.retry_run(run.run_id)
+    wait_for(lambda: engine.get_run(run.run_id).status == "done")
+
+
+def test_a_run_without_its_input_fails(engine: EmbeddedEngine, tmp_path: Path) -> None:
+    """Somebody removed it from the disk."""
+    push(engine, tmp_path / "data")
+    (data,) = engine.find_data()
+    with engine.open_content(data.knit_id) as content:
+        content.rmdir()
+    plan = apply(engine, "aa", cpu="100m")
+    wait_for(lambda: engine.find_runs(plans=[plan.plan_id])[0].status == "failed")
+    (run,) = engine.find_runs(plans=[plan.plan_id])
+    assert run.exit is not None
+    assert run.exit.code == 255
+    assert "[StartError]" in run.exit.message
+    assert data.knit_id in run.exit.message
 
 
 def test_a_short_task_ends_at_once(engine: EmbeddedEngine, tmp_path: Path) -> None:

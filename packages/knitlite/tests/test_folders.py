@@ -106,10 +106,10 @@ def test_run_that_fills_the_disk(full_soon: Path, tmp_path: Path) -> None:
 
 
 def test_full_disk_delays_but_loses_nothing(full_soon: Path, tmp_path: Path) -> None:
-    """The end of a Run that can't be written is written as soon as there is room."""
+    """The end of a Run that can't be written is written as soon as there is room; its job runs once."""
     root = full_soon / "root"
-    go, filler = tmp_path / "go", full_soon / "filler"
-    script = f'echo done > "$1/result"; while ! [ -e {go} ]; do sleep 0.02; done'
+    go, filler, begun = tmp_path / "go", full_soon / "filler", tmp_path / "begun"
+    script = f'echo x >> {begun}; echo done > "$1/result"; while ! [ -e {go} ]; do sleep 0.02; done'
     with EmbeddedEngine.open(EngineSettings(root)) as engine:
         data = engine.push_data(make_folder(tmp_path / "small"), [IN])
         engine.apply_plan(writing_plan(script))
@@ -117,9 +117,10 @@ def test_full_disk_delays_but_loses_nothing(full_soon: Path, tmp_path: Path) -> 
         refused = fill_up(engine, filler, data.knit_id)
         assert refused == "no_space"
         go.touch()
-        time.sleep(0.3)
+        time.sleep(1.5)
         filler.unlink()
         wait_for(lambda: only_run(engine).status == "done")
+        assert begun.read_text() == "x\n"
         engine.pull_data(only_run(engine).outputs[0].knit_id, tmp_path / "pulled")
         assert (tmp_path / "pulled" / "result").read_text() == "done\n"
     assert check_root(root) == []

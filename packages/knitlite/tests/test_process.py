@@ -3,10 +3,12 @@
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from knitlite.runners import ExitStatus, Job, Mount
+from knitlite.runners.limits import Processors
 from knitlite.runners.process import MARK, ProcessRunner, explain_exit, map_command
 
 
@@ -34,8 +36,8 @@ def make_job(folder: Path, *command: str, **resources: str) -> Job:
     )
 
 
-def run(job: Job) -> tuple[ExitStatus, str]:
-    running = ProcessRunner(grace_seconds=0.3).start(job)
+def run(job: Job, limits: bool = True) -> tuple[ExitStatus, str]:
+    running = ProcessRunner(grace_seconds=0.3, limits=limits).start(job)
     running.release()
     return running.wait(), job.log_path.read_text()
 
@@ -148,6 +150,54 @@ def stop_when_up(job: Job) -> ExitStatus:
     ended = running.wait()
     stopper.join()
     return ended
+
+
+HOLD = "import time; held = bytearray({size} << 20); print('up', flush=True); time.sleep({seconds})"
+
+
+def test_too_much_memory_ends_the_job(folder: Path) -> None:
+    """All of its processes together, in the words of Knitfab."""
+    hold = HOLD.format(size=40, seconds=60)
+    script = f'python -c "{hold}" & exec python -c "{hold}"'
+    job = replace(make_job(folder, "sh", "-c", script, memory="64Mi"), memory_bytes=64 << 20)
+    began = time.monotonic()
+    assert run(job)[0] == ExitStatus(137, "(container main) OOMKilled")
+    assert time.monotonic() - began < 20
+    assert processes_of(folder) == []
+
+
+def test_memory_below_the_limit_is_left_alone(folder: Path) -> None:
+    """Also when children share more pages than the limit would allow each of them to have."""
+    script = f"import os; [os.fork() for _ in range(2)]; {HOLD.format(size=0, seconds=1.5)}"
+    job = make_job(folder, "python", "-c", f"shared = bytearray(80 << 20); {script}", memory="160Mi")
+    assert run(replace(job, memory_bytes=160 << 20))[0] == ExitStatus(0, "")
+
+
+def test_memory_without_limits(folder: Path) -> None:
+    job = make_job(folder, "python", "-c", HOLD.format(size=80, seconds=1.5), memory="64Mi")
+    assert run(replace(job, memory_bytes=64 << 20), limits=False)[0] == ExitStatus(0, "")
+
+
+COUNT = "import os; print(len(os.sched_getaffinity(0)))"
+
+
+def test_processors_declared(folder: Path) -> None:
+    """Rounded up."""
+    job = replace(make_job(folder, "python", "-c", COUNT, cpu="500m"), cpus=0.5)
+    assert run(job) == (ExitStatus(0, ""), "1\n")
+
+
+def test_processors_left_open(folder: Path) -> None:
+    assert run(make_job(folder, "python", "-c", COUNT))[1] == f"{len(os.sched_getaffinity(0))}\n"
+
+
+def test_processors_are_spread() -> None:
+    processors = Processors()
+    number = len(os.sched_getaffinity(0))
+    taken = [processors.take(1) for _ in range(number)]
+    assert len(frozenset().union(*taken)) == number
+    processors.give_back(taken[-1])
+    assert processors.take(0.1) == taken[-1]
 
 
 def test_orphan_is_ended(folder: Path) -> None:

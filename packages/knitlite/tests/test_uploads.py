@@ -2,14 +2,16 @@
 
 import io
 import tarfile
+import zlib
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 from knitfab.errors import KnitError
 from knitfab.records import Mountpoint, PlanSpec, Tag
 from knitfab.tarstream import pack_folder
-from knitlite import EmbeddedEngine
+from knitlite import EmbeddedEngine, EngineSettings
 
 TAG = Tag("type", "x")
 
@@ -63,6 +65,27 @@ def test_a_broken_upload_leaves_nothing_usable(engine: EmbeddedEngine, source: P
     assert list((source.parent / "pulled").iterdir()) == []
     engine.delete_run(left.upstream.run.run_id)
     assert engine.find_data() == []
+
+
+def test_too_many_files_are_refused_before_they_are_counted(tmp_path: Path) -> None:
+    """The archive could go on for ever: what comes after the limit is not even read."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    read = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal read
+        for number in count():
+            read += 1
+            header = tarfile.TarInfo(f"f{number}").tobuf(tarfile.USTAR_FORMAT)
+            yield packer.compress(header) + packer.flush(zlib.Z_SYNC_FLUSH)
+
+    with EmbeddedEngine.open(EngineSettings(tmp_path / "root", max_files=500)) as engine:
+        with pytest.raises(KnitError, match="more than 500 members") as error:
+            engine.receive_data(endless())
+        assert error.value.code == "too_large"
+        assert read < 600
+        assert [data.transient for data in engine.find_data()] == ["failed"]
+    assert list((tmp_path / "root" / "incoming").iterdir()) == []
 
 
 def test_wrong_checksum(engine: EmbeddedEngine, source: Path) -> None:

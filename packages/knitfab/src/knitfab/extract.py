@@ -51,22 +51,41 @@ def extract_archive(
 def _extract(root: int, stream: Inflater, limits: ArchiveLimits, durable: bool) -> int:
     total = 0
     folders: dict[str, None] = {}
-    for member, content in read_members(stream, limits):
-        parts = _safe_parts(member.name)
-        if not parts:
-            _check_root(member)
-            continue
-        parent = _open_parent(root, parts[:-1])
-        try:
-            _write(parent, parts, member, content, durable)
-        finally:
-            os.close(parent)
-        total += member.size
-        if durable:
-            folders["/".join(parts[:-1])] = None
+    parents = _Parents(root)
+    try:
+        for member, content in read_members(stream, limits):
+            parts = _safe_parts(member.name)
+            if not parts:
+                _check_root(member)
+                continue
+            _write(parents.open(parts[:-1]), parts, member, content, durable)
+            total += member.size
+            if durable:
+                folders["/".join(parts[:-1])] = None
+    finally:
+        parents.close()
     for folder in folders:
         _sync_upwards(root, folder)
     return total
+
+
+class _Parents:
+    """The folder of the last member, kept open: most members lie beside the one before."""
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._parts: list[str] = []
+        self._open = os.dup(root)
+
+    def open(self, parts: list[str]) -> int:
+        if parts != self._parts:
+            inner = _open_parent(self._root, parts)
+            os.close(self._open)
+            self._parts, self._open = parts, inner
+        return self._open
+
+    def close(self) -> None:
+        os.close(self._open)
 
 
 def _safe_parts(name: str) -> list[str]:

@@ -140,7 +140,10 @@ def read_members(stream: Inflater, limits: ArchiveLimits) -> Iterator[tuple[Memb
         for _piece in content:
             pass
         stream.take_all(-member.size % _BLOCK)
-    raise KnitError(f"the archive has more than {limits.members} members", code="too_large")
+    sentence = (
+        f"the archive has more than {limits.members:,} members: put many small files into fewer large ones"
+    )
+    raise KnitError(sentence, code="too_large")
 
 
 def _content(stream: Inflater, size: int) -> Iterator[bytes]:

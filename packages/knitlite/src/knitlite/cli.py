@@ -11,6 +11,7 @@ from types import FrameType
 from knitfab.errors import KnitError
 
 from knitlite.checking import check_root
+from knitlite.engine import MAX_FILES
 from knitlite.runners import Runner
 from knitlite.runners.container import ContainerRunner, find_program
 from knitlite.runners.process import ProcessRunner
@@ -46,7 +47,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--container-program", help="docker or podman; default: the one that answers")
     serve.add_argument("--without-gpus", action="store_true", help="run plans that ask for GPUs without them")
+    serve.add_argument(
+        "--no-limits", action="store_true", help="let processes use more cpu and memory than they declare"
+    )
     serve.add_argument("--cpus", type=float, help="what Runs may declare together")
+    serve.add_argument(
+        "--max-files",
+        type=int,
+        default=MAX_FILES,
+        help=f"files one upload may hold; {MAX_FILES:,} if not given",
+    )
     serve.add_argument("--token-file", type=Path, help="file (mode 0600) with the bearer token")
     check = commands.add_parser("check", help="look for damage in a folder that is not served")
     check.set_defaults(act=_check)
@@ -60,6 +70,7 @@ def _serve(options: argparse.Namespace) -> int:
         host=options.host,
         port=options.port,
         cpus=options.cpus,
+        max_files=options.max_files,
         token_file=options.token_file,
         runner=_runner(options),
     )
@@ -67,7 +78,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _runner(options: argparse.Namespace) -> Runner:
-    runner: Runner = ProcessRunner()
+    runner: Runner = ProcessRunner(limits=not options.no_limits)
     if options.runner == "container":
         runner = ContainerRunner(find_program(options.container_program))
     return WithoutGpus(runner) if options.without_gpus else runner

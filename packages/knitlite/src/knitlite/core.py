@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from knitfab.tarreader import ArchiveLimits
+
 from knitlite.clock import Clock
 from knitlite.database import Database
 from knitlite.faults import Faults, NoFaults
@@ -77,5 +79,7 @@ class Core:
     faults: Faults = field(default_factory=NoFaults)
     changes: Changes = field(default_factory=Changes)
     transfers: Transfers = field(default_factory=Transfers)
+    limits: ArchiveLimits = field(default_factory=ArchiveLimits)
+    """What an upload may cost."""
     uploading: set[str] = field(default_factory=set)
     """Ids of the Runs of uploads that a thread is busy with."""

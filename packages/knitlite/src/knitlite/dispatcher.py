@@ -6,16 +6,17 @@ Woken by every change, so nothing waits for a clock. Which Run comes next is dec
 import sqlite3
 import sys
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
+from itertools import count
 from typing import Final
 
 from knitfab.errors import KnitError
 
 from knitlite.capacity import Capacity
 from knitlite.core import Core
-from knitlite.executor import Execution
+from knitlite.executor import Execution, is_passing
 from knitlite.finishing import complete
 from knitlite.plan_rows import get_plan
 from knitlite.quantities import cpus_of, gpus_of, memory_of
@@ -25,6 +26,15 @@ from knitlite.scheduler import choose_next
 
 _LOOK_AGAIN_SECONDS: Final = 1.0
 """After trouble with the disk; otherwise news of a change wakes the thread."""
+
+_LONGEST_PAUSE_SECONDS: Final = 60.0
+"""Pauses after trouble begin with a second and double up to this."""
+
+_TRIES: Final = 6
+"""So often, half a minute in all, trouble that is the Run's own is met before the Run fails of it."""
+
+_TROUBLE: Final = (KnitError, OSError, sqlite3.OperationalError)
+"""What must not end the engine: it is told, and what it hindered is tried again."""
 
 _WINDOW: Final = 200
 """So many of the oldest waiting Runs are looked at."""
@@ -41,6 +51,8 @@ class Dispatcher:
         self._lock = threading.Lock()
         self._executions: dict[str, tuple[Execution, threading.Thread, Capacity]] = {}
         self._overtaken: Counter[str] = Counter()
+        self._failed_ends: Counter[str] = Counter()
+        self._next_end: dict[str, float] = {}
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="dispatcher", daemon=True)
 
@@ -80,8 +92,12 @@ class Dispatcher:
     def _loop(self) -> None:
         while not self._closing.is_set():
             seen = self._core.changes.count()
-            started = self._finish_the_stopped() or self._start_next()
-            if not started:
+            try:
+                busy = self._finish_the_stopped() or self._start_next()
+            except _TROUBLE as error:
+                _tell(error)
+                busy = False
+            if not busy:
                 self._core.changes.wait(seen, _LOOK_AGAIN_SECONDS)
 
     def _finish_the_stopped(self) -> bool:
@@ -91,8 +107,23 @@ class Dispatcher:
         done = False
         for run in ended:
             if not self.is_executing(run.run_id) and run.run_id not in self._core.uploading:
-                done = _survive(partial(complete, self._core, run.run_id)) or done
+                done = self._finish(run.run_id) or done
         return done
+
+    def _finish(self, run_id: str) -> bool:
+        if time.monotonic() < self._next_end.get(run_id, 0.0):
+            return False
+        try:
+            complete(self._core, run_id)
+        except _TROUBLE as error:
+            self._failed_ends[run_id] += 1
+            pause = _pause(self._failed_ends[run_id])
+            self._next_end[run_id] = time.monotonic() + pause
+            _tell(error, f"run {run_id} can't be finished, next try in {pause:.0f} s: ")
+            return False
+        self._failed_ends.pop(run_id, None)
+        self._next_end.pop(run_id, None)
+        return True
 
     def _start_next(self) -> bool:
         with self._core.database.read() as tx:
@@ -128,24 +159,40 @@ class Dispatcher:
 
     def _execute(self, execution: Execution) -> None:
         try:
-            if not _survive(execution.execute):
-                self._closing.wait(_LOOK_AGAIN_SECONDS)
-                _survive(lambda: self._give_back(execution.run_id))
+            self._insist(execution)
         finally:
             with self._lock:
                 del self._executions[execution.run_id]
             self._core.changes.notify()
 
+    def _insist(self, execution: Execution) -> None:
+        """Try until the Run has ended, or the engine closes. Trouble of the Run's own ends in its failure."""
+        for tries in count(1):
+            try:
+                execution.execute()
+                return
+            except _TROUBLE as error:
+                pause = _pause(tries)
+                _tell(error, f"run {execution.run_id} can't go on, next try in {pause:.0f} s: ")
+                if tries >= _TRIES and not is_passing(error):
+                    execution.despair(error)
+            execution.rest(pause)
+            if self._closing.is_set():
+                self._give_back(execution.run_id)
+                return
+
     def _give_back(self, run_id: str) -> None:
-        with self._core.database.write() as tx:
-            restart_if_executing(tx, run_id, self._core.clock.now())
+        """So that the Run goes on with the next engine; where that fails, the next engine does it itself."""
+        try:
+            with self._core.database.write() as tx:
+                restart_if_executing(tx, run_id, self._core.clock.now())
+        except _TROUBLE as error:
+            _tell(error)
 
 
-def _survive(act: Callable[[], object]) -> bool:
-    """Whether it worked. Trouble with the disk must not end the engine: it is told and tried again later."""
-    try:
-        act()
-    except (KnitError, OSError, sqlite3.OperationalError) as error:
-        print(f"knitlite: {error}", file=sys.stderr, flush=True)
-        return False
-    return True
+def _pause(tries: int) -> float:
+    return min(2.0 ** (tries - 1), _LONGEST_PAUSE_SECONDS)
+
+
+def _tell(error: Exception, what: str = "") -> None:
+    print(f"knitlite: {what}{error}", file=sys.stderr, flush=True)

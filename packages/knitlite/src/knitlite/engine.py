@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from knitfab.errors import KnitError, bad_request
 from knitfab.extract import extract_archive
 from knitfab.placing import placed_folder
 from knitfab.records import Data, Plan, PlanSpec, Run, Tag
+from knitfab.tarreader import ArchiveLimits
 from knitfab.tarstream import pack_folder
 
 from knitlite import catalog, control, logs, registry, run_rows, uploads
@@ -32,6 +33,9 @@ from knitlite.runners.process import ProcessRunner
 from knitlite.statuses import SEARCHABLE
 from knitlite.views import show_runs
 
+MAX_FILES: Final = 100_000
+"""Each costs the server some 0.1 ms and an inode: an archive of millions is refused within seconds."""
+
 
 @dataclass(frozen=True)
 class EngineSettings:
@@ -45,6 +49,12 @@ class EngineSettings:
     """What Runs may declare together."""
     faults: Faults = field(default_factory=NoFaults)
     """Told about every step that changes the disk."""
+    max_files: int = MAX_FILES
+    """Members an uploaded archive may have."""
+
+    def __post_init__(self) -> None:
+        if self.max_files < 1:
+            raise KnitError(f"--max-files {self.max_files} must be at least 1", code="invalid")
 
 
 class EmbeddedEngine:
@@ -285,7 +295,8 @@ def _open_core(settings: EngineSettings, root: Root) -> Core:
         with database.write() as tx:
             insert_pseudo_plans(tx)
             latest = tx.execute("SELECT coalesce(max(updated_at), 0) FROM runs").fetchone()[0]
-        core = Core(database, folders, Clock(not_before=latest), settings.faults)
+        limits = ArchiveLimits(members=settings.max_files)
+        core = Core(database, folders, Clock(not_before=latest), settings.faults, limits=limits)
         recover(core, {settings.runner.name: settings.runner})
     except BaseException:
         database.close()

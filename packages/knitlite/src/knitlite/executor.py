@@ -18,13 +18,13 @@ from knitlite.runners import ExitStatus, Job, Mount, Runner, Running
 from knitlite.statuses import EXECUTING
 
 _PASSING: Final = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
+    {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.EROFS}
 )
-"""Trouble of the machine, not of the job: the Run is tried again."""
+"""The machine is full or its disk can't be written: the Run waits, however long that takes."""
 
 
 class Execution:
-    """The execution of one Run, by the thread that calls `execute`. Others may call `stop`."""
+    """The execution of one Run, by the thread that calls `execute` and `rest`. Others may call `stop`."""
 
     def __init__(self, core: Core, runner: Runner, run_id: str) -> None:
         """Nothing happens yet."""
@@ -34,29 +34,49 @@ class Execution:
         self._lock = threading.Lock()
         self._running: Running | None = None
         self._given_up = False
+        self._stopped = threading.Event()
+        self._claimed = False
+        self._ended: tuple[ExitStatus, Job] | None = None
+        self._verdict: ExitStatus | None = None
 
     def execute(self) -> None:
-        """Until the Run is finished, or given back to the queue because the engine closes."""
-        claimed = self._claim()
-        if claimed is None:
-            return
-        plan, inputs = claimed
-        job = self._prepare(plan, inputs)
-        refusal = self._runner.refusal(job)
-        if refusal is not None:
-            ended = ExitStatus(255, f"(pod {self.run_id}) [Unschedulable] {refusal}")
-        else:
-            ended = self._run(job)
+        """Until the Run is finished, or given back to the queue because the engine closes.
+
+        After trouble with the machine it may be called again and goes on where that came up: a job that has
+        ended is not run a second time.
+        """
+        if self._verdict is None and self._ended is None:
+            claimed = self._claim()
+            if claimed is None:
+                return
+            job = self._prepare(*claimed)
+            self._ended = self._run(job), job
         if self._given_up and self._give_back():
             return
-        self._record_end(_judge(ended, job))
+        if self._verdict is None:
+            assert self._ended is not None
+            self._verdict = _judge(*self._ended)
+        self._record_end(self._verdict)
         complete(self._core, self.run_id)
+
+    def rest(self, seconds: float) -> None:
+        """Wait; no longer when the Run is stopped meanwhile."""
+        self._stopped.wait(seconds)
+        self._stopped.clear()
+
+    def despair(self, error: Exception) -> None:
+        """The next `execute` shall fail the Run with this as the reason, unless it has ended already."""
+        if self._ended is None:
+            self._verdict = ExitStatus(255, f"(pod {self.run_id}) [StartError] {error}")
+        elif self._verdict is None:
+            self._verdict = ExitStatus(1, f"(container main) Error: {error}")
 
     def stop(self, *, give_up: bool = False) -> None:
         """End the process if there is one. `give_up`: the Run shall be executed again later."""
         with self._lock:
             self._given_up = self._given_up or give_up
             running = self._running
+        self._stopped.set()
         if running is not None:
             running.stop()
 
@@ -65,11 +85,13 @@ class Execution:
         now = self._core.clock.now()
         with self._core.database.write() as tx:
             run = run_rows.get_run(tx, self.run_id)
-            if run.status != "waiting":
+            if run.status == "waiting":
+                run_rows.change_status(tx, self.run_id, "ready", now)
+                run_rows.change_status(tx, self.run_id, "starting", now)
+            elif not (self._claimed and run.status in EXECUTING):
                 return None
-            run_rows.change_status(tx, self.run_id, "ready", now)
-            run_rows.change_status(tx, self.run_id, "starting", now)
             plan = get_plan(tx, run.plan_id)
+        self._claimed = True
         self._core.changes.notify()
         self._core.faults.reach("run.starting")
         return plan, run.input_ids
@@ -104,16 +126,25 @@ class Execution:
         return job
 
     def _run(self, job: Job) -> ExitStatus:
+        refusal = self._runner.refusal(job)
+        if refusal is not None:
+            return ExitStatus(255, f"(pod {self.run_id}) [Unschedulable] {refusal}")
         try:
             running = self._runner.start(job)
         except OSError as error:
-            if error.errno in _PASSING:
+            if is_passing(error):
                 raise
             return ExitStatus(255, f"(pod {self.run_id}) [StartError] {error}")
         self._core.faults.reach("run.spawned")
         with self._lock:
             self._running = running
-        if self._record_start(running.handle):
+        try:
+            may_begin = self._record_start(running.handle)
+        except BaseException:
+            running.stop()
+            running.wait()
+            raise
+        if may_begin:
             self._core.faults.reach("run.recorded")
             running.release()
             self._core.faults.reach("run.released")
@@ -148,6 +179,13 @@ class Execution:
         """Whether the Run went back to the queue; one that a user stopped is finished instead."""
         with self._core.database.write() as tx:
             return run_rows.restart_if_executing(tx, self.run_id, self._core.clock.now())
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether this is trouble of the machine, which ends some day, and none of the Run."""
+    if isinstance(error, OSError):
+        return error.errno in _PASSING
+    return not isinstance(error, KnitError) or error.code in ("no_space", "unavailable")
 
 
 def _judge(ended: ExitStatus, job: Job) -> ExitStatus:

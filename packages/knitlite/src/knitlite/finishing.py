@@ -5,6 +5,7 @@ other; then one transaction makes the Run finished and lets others follow. Kille
 gives the same result. Starts no process.
 """
 
+import contextlib
 from pathlib import Path
 
 from knitlite import run_rows
@@ -42,7 +43,9 @@ def complete(core: Core, run_id: str) -> list[str]:
     core.faults.reach("upload.done" if upload else "run.finished")
     core.changes.notify()
     if not upload:
-        core.folders.discard(core.folders.run_path(run_id))
+        # The Run is finished: what can't be removed now is removed at the next start.
+        with contextlib.suppress(OSError):
+            core.folders.discard(core.folders.run_path(run_id))
         core.faults.reach("run.cleaned")
     return made
 

@@ -99,7 +99,7 @@ def get_plan(tx: sqlite3.Connection, plan_id: str) -> StoredPlan:
     row = tx.execute(f"{_SELECT} WHERE plan_id = ?", (plan_id,)).fetchone()
     if row is None:
         raise not_found()
-    return _to_plan(row)
+    return _decode(*row)
 
 
 def get_image_plan(tx: sqlite3.Connection, plan_id: str) -> StoredPlan:
@@ -117,7 +117,7 @@ def get_pseudo_plan(tx: sqlite3.Connection, name: str) -> StoredPlan:
 
 def load_plans(tx: sqlite3.Connection) -> list[StoredPlan]:
     """All plans by id, pseudo plans included."""
-    return [_to_plan(row) for row in tx.execute(f"{_SELECT} ORDER BY plan_id")]
+    return [_decode(*row) for row in tx.execute(f"{_SELECT} ORDER BY plan_id")]
 
 
 def update_plan(tx: sqlite3.Connection, plan: StoredPlan) -> None:
@@ -178,10 +178,6 @@ def _changeable(spec: PlanSpec) -> tuple[int, str, str, str | None]:
         json.dumps(spec.annotations),
         spec.service_account,
     )
-
-
-def _to_plan(row: sqlite3.Row) -> StoredPlan:
-    return _decode(*row)
 
 
 @lru_cache(maxsize=4096)

@@ -21,7 +21,8 @@ def recover(core: Core, runners: Mapping[str, Runner]) -> None:
         unfinished = find_runs(tx, RunQuery(statuses=tuple(sorted(UNFINISHED))))
         uploads = {run.run_id for run in unfinished if get_plan(tx, run.plan_id).name is not None}
         workers = {
-            row["run_id"]: (row["runner"], row["handle"]) for row in tx.execute("SELECT * FROM workers")
+            run_id: (runner, handle)
+            for run_id, runner, handle in tx.execute("SELECT run_id, runner, handle FROM workers")
         }
     for run in unfinished:
         if run.run_id in uploads:

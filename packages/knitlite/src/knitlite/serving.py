@@ -12,7 +12,7 @@ from typing import Final, Self
 from knitfab.errors import KnitError
 
 from knitlite.capacity import machine_capacity
-from knitlite.engine import EmbeddedEngine, EngineSettings
+from knitlite.engine import MAX_FILES, EmbeddedEngine, EngineSettings
 from knitlite.faults import Faults, NoFaults
 from knitlite.http import App, Limits, Server
 from knitlite.http.guard import Guard, host_name, is_address
@@ -39,6 +39,8 @@ class ServeSettings:
     """Holds the bearer token every request must carry; readable by its owner alone."""
     runner: Runner = field(default_factory=ProcessRunner)
     """Executes Runs."""
+    max_files: int = MAX_FILES
+    """Members an uploaded archive may have."""
     limits: Limits = field(default_factory=Limits)
     """What one client may take."""
     faults: Faults = field(default_factory=NoFaults)
@@ -65,7 +67,7 @@ class Service:
         try:
             capacity = machine_capacity(settings.cpus)
             self.engine = EmbeddedEngine.open(
-                EngineSettings(settings.root, settings.runner, capacity, settings.faults)
+                EngineSettings(settings.root, settings.runner, capacity, settings.faults, settings.max_files)
             )
         except BaseException:
             listener.close()

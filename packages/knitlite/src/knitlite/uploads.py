@@ -83,7 +83,7 @@ def _take_in(
     stream = hashed()
     target = core.folders.incoming_path(knit_id)
     target.mkdir()
-    extract_archive(stream, target)
+    extract_archive(stream, target, core.limits)
     for _ in stream:
         # What follows the end of the archive belongs to the checksum, too.
         pass

@@ -1,8 +1,7 @@
 """Runs a job as a process group of this machine, its mountpoints as folders of the Run. Knows no images.
 
-What it can't give: inputs are read-only by file permission only (root may still write), the network is
-open, and memory is not limited, because an address-space limit (RLIMIT_AS) breaks libraries that map
-much and use little, such as torch.
+What it can't give: inputs are read-only by file permission only (root may still write), and the network is
+open. Processors and memory are held to what the plan declares, see limits.py.
 """
 
 import contextlib
@@ -19,6 +18,7 @@ from knitlite.capacity import count_gpus
 from knitlite.folders import link_tree
 from knitlite.quantities import gpus_of
 from knitlite.runners import ExitStatus, Job, Running
+from knitlite.runners.limits import Limits, Processors
 
 MARK: Final = "KNITLITE_RUN_FOLDER"
 """Environment variable every process of a job inherits: finds those that left the process group."""
@@ -37,9 +37,15 @@ _THREADS: Final = (
 class ProcessRunner:
     """The runner that needs nothing installed."""
 
-    def __init__(self, grace_seconds: float = 10.0, search_path: str | None = None) -> None:
-        """`search_path` is the PATH of the jobs; by default the folder of this Python, then our own."""
+    def __init__(
+        self, grace_seconds: float = 10.0, search_path: str | None = None, limits: bool = True
+    ) -> None:
+        """`search_path` is the PATH of the jobs; by default the folder of this Python, then our own.
+
+        Without `limits` the declared cpu and memory count only for how many Runs there are at once.
+        """
         self._grace_seconds = grace_seconds
+        self._processors = Processors() if limits else None
         own = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         self._search_path = search_path if search_path is not None else own
 
@@ -70,7 +76,7 @@ class ProcessRunner:
                 env=self._environment(job),
                 start_new_session=True,
             )
-        return RunningProcess(process, job.folder, self._grace_seconds)
+        return RunningProcess(process, job, self._grace_seconds, self._processors)
 
     def end_orphan(self, handle: str, folder: Path) -> None:
         """Kill the group of the recorded process, and all that carry the mark of the Run's folder."""
@@ -94,10 +100,20 @@ class ProcessRunner:
 class RunningProcess:
     """A started process group; see Running."""
 
-    def __init__(self, process: subprocess.Popen[bytes], folder: Path, grace_seconds: float) -> None:
-        """Take over a process that leads its own session and waits at the gate."""
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        job: Job,
+        grace_seconds: float,
+        processors: Processors | None,
+    ) -> None:
+        """Take over a process that leads its own session and waits at the gate.
+
+        Without `processors` it is not limited, nor is it in what the plan leaves open.
+        """
         self._process = process
-        self._folder = folder
+        self._folder = job.folder
+        self._limits = None if processors is None else Limits(process.pid, job, processors)
         self._grace_seconds = grace_seconds
         self._handle = f"{process.pid} {read_start_time(process.pid) or ''}"
         self._ended = threading.Event()
@@ -121,11 +137,12 @@ class RunningProcess:
         # Not reaped yet, so its number still names the group and no stranger.
         os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         signal_group(self._process.pid, signal.SIGKILL)
+        too_much = self._limits is not None and self._limits.end()
         code = self._process.wait()
         self._ended.set()
         self._close_gate()
         kill_marked(self._folder)
-        return explain_exit(code)
+        return ExitStatus(137, "(container main) OOMKilled") if too_much else explain_exit(code)
 
     def stop(self) -> None:
         """SIGTERM to the group, SIGKILL after the grace time."""
