@@ -83,7 +83,7 @@ class RunningContainer:
     def _await_end(self, client: "subprocess.Popen[bytes]") -> ExitStatus:
         was_away = False
         while True:
-            killed = self._await_client(client)
+            told = self._await_client(client)
             try:
                 state = self._read_state()
             except KnitError:
@@ -94,23 +94,23 @@ class RunningContainer:
                 continue
             status = "gone" if state is None else str(state.get("Status"))
             if status in _OVER:
-                return self._explain(state, was_away=was_away)
+                return self._explain(state, None if was_away else told)
             if status not in _NOT_STARTED:
                 # What the attached program said of its own end is no output of the job: all is read anew.
-                client = self._attach("logs", "--follow")
+                client, was_away = self._attach("logs", "--follow"), False
             elif self._stopped:
                 return KILLED
-            elif killed or was_away:
-                client = self._attach("start", "--attach")
+            elif told < 0 or was_away:
+                client, was_away = self._attach("start", "--attach"), False
             else:
                 return refuse(state, self._last_log_line())
             time.sleep(_LOOK_AGAIN_SECONDS)
 
-    def _await_client(self, client: "subprocess.Popen[bytes]") -> bool:
-        """Whether it was killed. KnitError when it will wait for ever."""
+    def _await_client(self, client: "subprocess.Popen[bytes]") -> int:
+        """Its exit code, negative when it was killed. KnitError when it will wait for ever."""
         while True:
             try:
-                return client.wait(_LOOK_AFTER_SECONDS) < 0
+                return client.wait(_LOOK_AFTER_SECONDS)
             except subprocess.TimeoutExpired:
                 if self._program.is_podman and self._is_unwatched():
                     sentence = "the monitor of a container was killed; the Run is executed again"
@@ -139,14 +139,20 @@ class RunningContainer:
             )
             return self._client
 
-    def _explain(self, state: Mapping[str, object] | None, *, was_away: bool) -> ExitStatus:
+    def _explain(self, state: Mapping[str, object] | None, told: int | None) -> ExitStatus:
+        """The end, unless it was seen by nobody: an engine that was killed calls what it then ends a success.
+
+        `told` is the exit code of the attached program, None when the engine was away meanwhile.
+        """
         if state is not None and (self._scratch / "oom").exists():
             state = {**state, "OOMKilled": True}
         ended = explain_state(state)
-        if was_away and ended.code != 0:
-            sentence = f"{self._program.name} went away under a Run; the Run is executed again"
-            raise KnitError(sentence, code="unavailable")
-        return ended
+        failed_by_kill = told is not None and told < 0 and ended.code != 0
+        removed = told is not None and state is None
+        if told in (0, ended.code) or failed_by_kill or removed or (state or {}).get("Error"):
+            return ended
+        sentence = "nobody saw how the container of a Run ended; the Run is executed again"
+        raise KnitError(f"{self._program.name}: {sentence}", code="unavailable")
 
     def _read_state(self) -> Mapping[str, object] | None:
         text = self._program.inspect(self._container, "{{json .State}}")
