@@ -251,6 +251,25 @@ def test_refused_upload_without_end_is_cut_off(tmp_path: Path) -> None:
         assert 0.5 <= time.monotonic() - began < 10
 
 
+@pytest.mark.parametrize(("mebibytes", "ends"), [(8, True), (64, False)])
+def test_upload_of_a_stranger_is_not_taken_for_long(tmp_path: Path, mebibytes: int, ends: bool) -> None:
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef")
+    token.chmod(0o600)
+    settings = ServeSettings(tmp_path / "root", port=0, token_file=token)
+    with Service(settings) as service, dial(service) as connection:
+        taken = True
+        try:
+            connection.sendall(UPLOAD)
+            for _ in range(mebibytes):
+                connection.sendall(b"100000\r\n" + bytes(0x100000) + b"\r\n")
+            connection.sendall(b"0\r\n\r\n")
+            assert status_of(read_all(connection)) == 401
+        except (BrokenPipeError, ConnectionResetError):
+            taken = False
+        assert taken is ends
+
+
 def test_pipelined_requests(hasty: Service) -> None:
     one = b"GET /api/runs HTTP/1.1\r\nHost: localhost\r\n\r\n"
     answer = exchange(hasty, one + one + head("GET /api/runs HTTP/1.1"))

@@ -6,6 +6,7 @@ h11 because it hands over undeclared request trailers, which clients of Knitfab 
 import contextlib
 import select
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from knitlite.http.exchange import HttpError, Request, Response, error_response
 
 _PIECE: Final = 256 * 1024
 _LINGER_BYTES: Final = 16 * 1024 * 1024
+_STRANGER: Final = (401, 403)
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Connection:
         response = self._handle(request)
         self._take_empty_end()
         if response.status >= 400 and "transfer-encoding" in request.headers:
-            self._take_rest(body)
+            self._take_rest(body, _LINGER_BYTES if response.status in _STRANGER else sys.maxsize)
         self._send_response(response, is_head=event.method == b"HEAD")
         return self._protocol.our_state is h11.DONE and self._protocol.their_state is h11.DONE
 
@@ -89,21 +91,20 @@ class Connection:
             with contextlib.suppress(h11.RemoteProtocolError):
                 self._protocol.next_event()
 
-    def _take_rest(self, body: "_Body") -> None:
+    def _take_rest(self, body: "_Body", most: int) -> None:
         """Let an upload that is refused come to its end, as long as it is sent at speed.
 
         The `knit` command reads an answer at once, but when that cuts off its upload it may show the broken
         pipe instead of the reason.
         """
-        if (
-            self._protocol.their_state is not h11.SEND_BODY
-            or self._protocol.they_are_waiting_for_100_continue
-        ):
+        protocol = self._protocol
+        if protocol.their_state is not h11.SEND_BODY or protocol.they_are_waiting_for_100_continue:
             return
         deadline = time.monotonic() + self._limits.refused_seconds
         with contextlib.suppress(HttpError):
-            for _ in body.chunks():
-                if time.monotonic() > deadline:
+            for chunk in body.chunks():
+                most -= len(chunk)
+                if most < 0 or time.monotonic() > deadline:
                     return
 
     def _read_head(self) -> object:
