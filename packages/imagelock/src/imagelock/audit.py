@@ -7,19 +7,18 @@ Works in a scratch clone, so the working tree and its git state stay as they are
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from imagelock.assemble import Recipe
+from imagelock.attachment import Expected, check_attachments
 from imagelock.build import Project, read_note, read_recipe, watched
 from imagelock.compare import Verdict, compare
 from imagelock.declaration import read_declaration
@@ -28,12 +27,14 @@ from imagelock.fetch import fetch
 from imagelock.inputs import InputCache, Locked, check_input, describe_input
 from imagelock.layercache import code_digest
 from imagelock.lockfile import LockedBlob
-from imagelock.rebuild import Commission, Rebuilt, rebuild
+from imagelock.rebuild import OWN_SOURCE, Commission, Rebuilt, rebuild, source_digest
+from imagelock.record import read_record
 from imagelock.recorded import Recorded, RecordedLayout, RecordedRegistry
 from imagelock.registry import Registry
 from imagelock.source import open_workspace, run_git
 from imagelock.statement import Audited, RebuildResult
 
+COMMIT = re.compile(r"[0-9a-f]{40,64}")
 TAG = re.compile(r"-m([0-9a-f]{64})$")
 MISMATCH = ("DO NOT MATCH THE HASHES", "Hash Sum mismatch")
 
@@ -64,8 +65,13 @@ def audit(
         verdict = check_inputs(recipe, project.inputs, offline=question.offline)
         rebuilds: tuple[RebuildResult, ...] = ()
         if verdict is None:
-            commission = Commission(scratch / "tree", recipe, project.inputs, scratch)
-            verdict, rebuilds = judge(recorded, digest, rebuild(commission, question.assembler))
+            commission = Commission(scratch / "tree", recipe, project.inputs, scratch, commit)
+            made = rebuild(commission, question.assembler)
+            verdict, rebuilds = judge(recorded, digest, made)
+            if verdict.result in {"identical", "same-content"}:
+                expected = expect_attachments(project, commission, digest)
+                altered = check_attachments(recorded, expected, made[0].layout)
+                verdict = replace(altered, digests=verdict.digests) if altered else verdict
     machine = f"{platform.system()} {platform.machine()} Python {platform.python_version()}"
     audited = Audited(
         question.name, digest, commit, recipe.lock_sha256, code_digest(), machine, now(), rebuilds
@@ -92,6 +98,24 @@ def judge(
     sentence = (f"the assemblers disagree: the commit's own gives {own.result}, today's gives "
                 f"{new.result}; between the two it is {between.result}: {between.sentence}")  # fmt: skip
     return Verdict("assembler", sentence, between.differences, verdicts[-1].digests), results
+
+
+def expect_attachments(project: Project, commission: Commission, digest: str) -> Expected:
+    """What the documents beside the image may say."""
+    own = commission.tree / OWN_SOURCE / "imagelock"
+    assemblers = frozenset({code_digest(), source_digest(own)})
+    paths = watched(commission.recipe.declaration)
+
+    def same_sources(other: str) -> bool:
+        if other == commission.commit or not COMMIT.fullmatch(other):
+            return other == commission.commit
+        try:
+            run_git(project.root, "diff", "--quiet", other, commission.commit, "--", *paths)
+        except ImageError:
+            return False
+        return True
+
+    return Expected(digest, assemblers, same_sources)
 
 
 def find_recorded(project: Project, question: Question) -> tuple[Recorded, str]:
@@ -146,13 +170,13 @@ def find_commit(project: Project, question: Question, recorded: Recorded, digest
 def is_dirty(recorded: Recorded, digest: str) -> bool:
     """True when the recorded config carries the mark of a dirty tree; False when unreadable."""
     try:
-        manifest: dict[str, Any] = json.loads(recorded.manifest(digest))
-        config = json.loads(recorded.blob(manifest["config"]["digest"].removeprefix("sha256:")))
+        config = read_record(recorded, digest).config.get("config")
     except ImageError as error:
         if error.code != "corrupt":
             raise
         return False
-    return bool((config.get("config", {}).get("Labels") or {}).get("imagelock.dirty"))
+    labels = config.get("Labels") if isinstance(config, dict) else None
+    return isinstance(labels, dict) and bool(labels.get("imagelock.dirty"))
 
 
 def clone(root: Path, commit: str, target: Path) -> None:

@@ -17,7 +17,7 @@ from imagelock.errors import ImageError
 from imagelock.inputs import InputCache, Inputs
 from imagelock.layercache import LayerCache, code_digest
 from imagelock.layout import Layout
-from imagelock.lockfile import Lock, parse_lock
+from imagelock.lockfile import Lock, decode_lock, parse_lock
 from imagelock.provenance import make_provenance
 from imagelock.requirements import check_current
 from imagelock.sbom import make_sbom
@@ -104,7 +104,7 @@ def read_lock_bytes(path: Path) -> tuple[Lock, str]:
         raise ImageError(
             f"{path} does not exist: run `imagelock lock {path.parent.name}` first", code="missing"
         ) from None
-    return parse_lock(data.decode("utf-8"), str(path)), sha256_bytes(data)
+    return parse_lock(decode_lock(data, str(path)), str(path)), sha256_bytes(data)
 
 
 def watched(declaration: Declaration) -> list[str]:

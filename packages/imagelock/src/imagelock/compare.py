@@ -7,14 +7,14 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from imagelock.assemble import BAKED
 from imagelock.config import LABEL
+from imagelock.difference import differing_files
 from imagelock.errors import ImageError
 from imagelock.layout import Layout
-from imagelock.recorded import BROKEN, FileFact, Recorded, blob_digest, list_layer, plain_digest
+from imagelock.record import Record, read_record
+from imagelock.recorded import Recorded, RecordedLayout, blob_digest, plain_digest
 
 # One exit code a class; 0, 1, 2 keep their common meaning.
 EXIT_CODES = {
@@ -28,6 +28,7 @@ EXIT_CODES = {
     "file-content": 16,
     "record-corrupt": 17,
     "assembler": 18,
+    "attachment": 19,
 }
 SHOWN = 10
 COMPARED = 1 << 20
@@ -52,46 +53,38 @@ class Verdict:
 
 def compare(recorded: Recorded, digest: str, rebuilt: Layout) -> Verdict:
     """Compare manifest, then config, then layers, then files."""
-    new_digest = rebuilt.manifest_digest()
+    new = read_record(RecordedLayout(rebuilt), rebuilt.manifest_digest())
     try:
-        verdict = compare_manifests(recorded, digest, rebuilt, new_digest)
+        verdict = compare_records(read_record(recorded, digest), new, rebuilt)
     except ImageError as error:
         if error.code != "corrupt":
             raise
         verdict = Verdict("record-corrupt", str(error))
-    digests = {"recorded": f"sha256:{digest}", "rebuilt": f"sha256:{new_digest}"}
+    digests = {"recorded": f"sha256:{digest}", "rebuilt": f"sha256:{new.digest}"}
     return Verdict(verdict.result, verdict.sentence, verdict.differences, digests)
 
 
-def compare_manifests(recorded: Recorded, digest: str, rebuilt: Layout, new_digest: str) -> Verdict:
-    """The comparison proper."""
-    manifest = json.loads(recorded.manifest(digest))
-    new_manifest = json.loads(rebuilt.read_blob(new_digest))
-    broken = find_broken(recorded, manifest, rebuilt)
+def compare_records(old: Record, new: Record, rebuilt: Layout) -> Verdict:
+    """The comparison proper; nothing the record says of itself is believed before its bytes were read."""
+    broken = find_broken(old, rebuilt)
     if broken:
         return Verdict("record-corrupt", "the recorded image has a blob that is not what its "
                        "digest says", tuple(broken))  # fmt: skip
-    config_digest, new_config_digest = hex_of(manifest["config"]), hex_of(new_manifest["config"])
-    config = json.loads(recorded.blob(config_digest))
-    if digest == new_digest:
+    if old.digest == new.digest:
         return Verdict("identical", "the rebuild has the same manifest digest")
-    if config_digest == new_config_digest:
-        return compare_codecs(recorded, manifest, config)
-    new_config = json.loads(rebuilt.read_blob(new_config_digest))
-    return compare_configs(Sides(recorded, manifest, config, rebuilt, new_config))
+    hollow = find_hollow(old, new)
+    if hollow:
+        return Verdict("record-corrupt", "a recorded layer does not inflate to its diff_id", tuple(hollow))
+    if old.config_digest == new.config_digest:
+        return compare_manifests(old, new)
+    return compare_configs(old, new, rebuilt)
 
 
-def hex_of(row: Mapping[str, Any]) -> str:
-    """A descriptor's digest without its prefix."""
-    digest: str = row["digest"]
-    return digest.removeprefix("sha256:")
-
-
-def find_broken(recorded: Recorded, manifest: Mapping[str, Any], rebuilt: Layout) -> list[str]:
+def find_broken(old: Record, rebuilt: Layout) -> list[str]:
     """Layers whose bytes do not have the digest they are recorded under."""
-    layers = list(dict.fromkeys(hex_of(row) for row in manifest["layers"]))
+    layers = list(dict.fromkeys(old.layers))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        sound = pool.map(lambda layer: is_sound(recorded, layer, rebuilt), layers)
+        sound = pool.map(lambda layer: is_sound(old.recorded, layer, rebuilt), layers)
         pairs = list(zip(layers, sound, strict=True))
     return [f"sha256:{layer}" for layer, good in pairs if not good]
 
@@ -118,123 +111,86 @@ def same_bytes(one: BinaryIO, other: BinaryIO) -> bool:
             return True
 
 
-def compare_codecs(recorded: Recorded, manifest: Mapping[str, Any], config: Mapping[str, Any]) -> Verdict:
-    """Equal configs promise equal content; check that every layer inflates to its diff_id."""
-    for row, wanted in zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True):
-        if f"sha256:{plain_digest(recorded, hex_of(row))}" != wanted:
-            return Verdict("record-corrupt", "a recorded layer does not inflate to its diff_id",
-                           (row["digest"],))  # fmt: skip
+def find_hollow(old: Record, new: Record) -> list[str]:
+    """Layers that do not inflate to the hash the config promises; those the rebuild made are known to."""
+    known = set(zip(new.layers, new.diff_ids, strict=True))
+    pairs = dict.fromkeys(zip(old.layers, old.diff_ids, strict=True))
+    return [
+        f"sha256:{layer}"
+        for layer, diff_id in pairs
+        if (layer, diff_id) not in known and plain_digest(old.recorded, layer) != diff_id
+    ]
+
+
+def compare_manifests(old: Record, new: Record) -> Verdict:
+    """Equal configs and sound layers are equal content; what else a manifest says may differ."""
+    frames = []
+    for record, other in ((old, new), (new, old)):
+        rows = [
+            # Another codec has another digest, size and media type: all three speak of the packing.
+            {} if row["digest"] != twin["digest"] else row
+            for row, twin in zip(record.manifest["layers"], other.manifest["layers"], strict=True)
+        ]
+        frames.append({**record.manifest, "layers": rows})
+    fields = differing_fields(frames[0], frames[1])
+    if fields:
+        return Verdict("config", "the files and the config are the same, the manifest around them differs",
+                       tuple(fields[:SHOWN]))  # fmt: skip
+    if old.layers == new.layers:
+        return Verdict("config", "the manifest says the same in other bytes")
     return Verdict("same-content", "the same files and the same config, packed by another codec")
 
 
-@dataclass(frozen=True)
-class Sides:
-    """Both images, their configs parsed."""
-
-    recorded: Recorded
-    manifest: Mapping[str, Any]
-    config: Mapping[str, Any]
-    rebuilt: Layout
-    new_config: Mapping[str, Any]
-
-
-def compare_configs(sides: Sides) -> Verdict:
+def compare_configs(old: Record, new: Record, rebuilt: Layout) -> Verdict:
     """Configs differ: is it the base, the config itself, or the layers below it?"""
-    fields = differing_fields(sides.config, sides.new_config)
+    fields = differing_fields(old.config, new.config)
     if any(BASE_LABEL in line for line in fields):
         return Verdict("base", "it was built on another base image", tuple(fields[:SHOWN]))
-    if sides.config["rootfs"] == sides.new_config["rootfs"]:
+    if old.diff_ids == new.diff_ids:
+        fields = differing_fields(old.config, new.config, "", frozenset())
         return Verdict("config", "the files are the same, the config differs", tuple(fields[:SHOWN]))
-    old, new = named_layers(sides.config), named_layers(sides.new_config)
-    unnamed = [name for name in old if name.startswith("base ") and old[name] != new.get(name)]
+    names, new_names = named_layers(old), named_layers(new)
+    unnamed = [name for name in names if name.startswith("base ") and names[name] != new_names.get(name)]
     if unnamed:
-        return Verdict("base", "the base image's layers differ", tuple(unnamed))
-    changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    lines, kinds = compare_layers(sides, changed)
-    if not kinds:
+        return Verdict("base", "layers that imagelock did not make differ", tuple(unnamed))
+    relabelled = any(label in line for line in fields for label in OWN_LABELS)
+    differ = differing_files(old, names, rebuilt, new_names, relabelled=relabelled)
+    if differ.only_hashes:
         return Verdict("config", "only the hashes of lock or sources differ", tuple(fields[:SHOWN]))
-    result = "file-set" if "set" in kinds else "file-content"
-    what = "other files are in it" if result == "file-set" else "the same files, other content"
-    return Verdict(result, f"{what} (layers {', '.join(changed)})", tuple(lines[:SHOWN]))
+    result = "file-set" if differ.set_differs else "file-content"
+    what = "other files are in it" if differ.set_differs else "the same files, other content"
+    return Verdict(result, f"{what} (layers {', '.join(differ.layers)})", tuple(differ.lines[:SHOWN]))
 
 
-def named_layers(config: Mapping[str, Any]) -> dict[str, str]:
-    """Layer name → diff_id. imagelock writes names into the history; a base's layers get numbers."""
-    rows = [row for row in config.get("history", []) if not row.get("empty_layer")]
-    names: dict[str, str] = {}
-    for number, diff_id in enumerate(config["rootfs"]["diff_ids"]):
-        made = rows[number].get("created_by", "") if number < len(rows) else ""
+def named_layers(record: Record) -> dict[str, int]:
+    """Layer name → its number. imagelock writes names into the history; a base's layers get numbers."""
+    rows = [row for row in record.config.get("history", []) if not row.get("empty_layer")]
+    names: dict[str, int] = {}
+    for number in range(len(record.diff_ids)):
+        made = str(rows[number].get("created_by", "")) if number < len(rows) else ""
         own = made.removeprefix("imagelock ") if made.startswith("imagelock ") else ""
-        names[own or f"base {number}"] = diff_id
+        name = own or f"base {number}"
+        while name in names:
+            name += " again"
+        names[name] = number
     return names
 
 
-def compare_layers(sides: Sides, names: list[str]) -> tuple[list[str], set[str]]:
-    """Differences of the named layers' files: readable lines, and of which kinds they are."""
-    old_digests = layer_digests(sides)
-    old: dict[str, FileFact] = {}
-    for name in names:
-        if name in old_digests:
-            try:
-                old |= list_layer(sides.recorded, old_digests[name])
-            except BROKEN as error:
-                raise ImageError(f"the recorded layer {name} cannot be unpacked: {error}",
-                                 code="corrupt") from None  # fmt: skip
-    new = read_files(sides.rebuilt.path / "files.jsonl", set(names))
-    lines: list[str] = []
-    kinds: set[str] = set()
-    for path in sorted(old.keys() | new.keys()):
-        line, kind = compare_paths(path, old.get(path), new.get(path))
-        if line and path != BAKED:
-            lines.append(line)
-            kinds.add(kind)
-    return lines, kinds
-
-
-def layer_digests(sides: Sides) -> dict[str, str]:
-    """Layer name → blob digest of the recorded image."""
-    names = named_layers(sides.config)
-    return {name: hex_of(row) for name, row in zip(names, sides.manifest["layers"], strict=True)}
-
-
-def compare_paths(path: str, old: FileFact | None, new: FileFact | None) -> tuple[str, str]:
-    """One path of both sides: a line and its kind, or empty strings when it is equal."""
-    if old is None and new is not None:
-        return f"{path}: only in the rebuild, from {new.owner}", "set"
-    if new is None:
-        return f"{path}: only in the recorded image", "set"
-    if old is None or (old.kind, old.mode, old.sha256, old.target) == (
-        new.kind, new.mode, new.sha256, new.target,
-    ):  # fmt: skip
-        return "", ""
-    parts = [
-        f"{name} {getattr(old, name) or '-'} → {getattr(new, name) or '-'}"
-        for name in ("kind", "mode", "target", "sha256")
-        if getattr(old, name) != getattr(new, name)
-    ]
-    return f"{path}: {', '.join(parts)}, from {new.owner}", "content"
-
-
-def read_files(path: Path, layers: set[str]) -> dict[str, FileFact]:
-    """The rebuild's file list, as far as it concerns the layers."""
-    found: dict[str, FileFact] = {}
-    with path.open("rb") as stream:
-        for line in stream:
-            row = json.loads(line)
-            if row["layer"] in layers:
-                found[row["path"]] = FileFact(
-                    row["kind"], row["mode"], row["sha256"], row["target"], row["owner"]
-                )
-    return found
-
-
-def differing_fields(old: object, new: object, where: str = "") -> list[str]:
+def differing_fields(
+    old: object, new: object, where: str = "", skipped: frozenset[str] = frozenset({"rootfs", "history"})
+) -> list[str]:
     """Readable lines for every leaf that differs, own hash labels last."""
+    if where in skipped or (old == new and type(old) is type(new)):
+        return []
     if isinstance(old, dict) and isinstance(new, dict):
         lines: list[str] = []
         for key in sorted(old.keys() | new.keys()):
-            lines += differing_fields(old.get(key), new.get(key), f"{where}.{key}" if where else key)
+            name = f"{where}.{key}" if where else key
+            lines += differing_fields(old.get(key), new.get(key), name, skipped)
         return sorted(lines, key=lambda line: any(label in line for label in OWN_LABELS))
-    if old == new or where.startswith(("rootfs", "history")):
-        return []
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = enumerate(zip(old, new, strict=True))
+        if all(isinstance(item, dict) for item in (*old, *new)):
+            return [line for at, (one, two) in pairs
+                    for line in differing_fields(one, two, f"{where}[{at}]", skipped)]  # fmt: skip
     return [f"{where}: {json.dumps(old)} → {json.dumps(new)}"]

@@ -104,11 +104,20 @@ def format_row(row_class: type, row: object) -> str:
 def read_lock(path: Path) -> Lock:
     """Read and check a lock; ImageError says to run `imagelock lock` when it is absent."""
     try:
-        return parse_lock(path.read_text(encoding="utf-8"), str(path))
+        return parse_lock(decode_lock(path.read_bytes(), str(path)), str(path))
     except FileNotFoundError:
         raise ImageError(
             f"{path} does not exist: run `imagelock lock {path.parent.name}` first", code="missing"
         ) from None
+
+
+def decode_lock(data: bytes, where: str) -> str:
+    """A lock's text; ImageError when it is none."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ImageError(f"{where} is not UTF-8 ({error.reason} at byte {error.start}): restore it from git",
+                         code="corrupt") from None  # fmt: skip
 
 
 def parse_lock(text: str, where: str) -> Lock:

@@ -13,14 +13,11 @@ from imagelock.canonical import canonical_json, sha256_bytes
 from imagelock.config import descriptor
 from imagelock.errors import ImageError
 from imagelock.layout import MANIFEST_TYPE, Layout
+from imagelock.recorded import ATTACHED
 from imagelock.registry import Registry
 
 EMPTY = b"{}"
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
-ATTACHED = {
-    "sbom.cdx.json": "application/vnd.cyclonedx+json",
-    "provenance.json": "application/vnd.in-toto+json",
-}
 
 
 @dataclass(frozen=True)

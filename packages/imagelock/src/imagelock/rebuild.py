@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from imagelock.assemble import Recipe, assemble
+from imagelock.build import write_notes
 from imagelock.canonical import sha256_bytes
 from imagelock.child import run_child
 from imagelock.errors import ImageError
@@ -51,6 +52,7 @@ class Commission:
     recipe: Recipe
     inputs: InputCache
     scratch: Path
+    commit: str
 
 
 def source_digest(folder: Path) -> str:
@@ -79,7 +81,8 @@ def by_current(commission: Commission, digest: str) -> Rebuilt:
     target = commission.scratch / "current"
     target.mkdir()
     layers = LayerCache(commission.scratch / "current-layers")
-    assemble(commission.recipe, commission.inputs, layers, target, os.cpu_count() or 1)
+    built = assemble(commission.recipe, commission.inputs, layers, target, os.cpu_count() or 1)
+    write_notes(target, commission.recipe, built, "", commission.commit)
     return Rebuilt("current", digest, Layout(target))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -16,6 +17,11 @@ from imagelock.errors import ImageError
 from imagelock.layout import Layout
 from imagelock.registry import Registry
 
+# Documents that go with an image: beside a layout by name, in a registry as referrers by media type.
+ATTACHED = {
+    "sbom.cdx.json": "application/vnd.cyclonedx+json",
+    "provenance.json": "application/vnd.in-toto+json",
+}
 BROKEN = (gzip.BadGzipFile, zlib.error, EOFError, tarfile.TarError)
 
 
@@ -30,6 +36,9 @@ class Recorded(Protocol):
 
     def open_blob(self, digest: str) -> AbstractContextManager[BinaryIO]:
         """A big blob as a stream, unchecked."""
+
+    def attached(self, digest: str) -> dict[str, list[bytes]]:
+        """The documents that go with a manifest, by the names of ATTACHED."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,13 @@ class RecordedLayout:
         with stream:
             yield stream
 
+    def attached(self, digest: str) -> dict[str, list[bytes]]:
+        """The files beside the one image of a layout."""
+        if digest != self.layout.manifest_digest():
+            return {}
+        paths = (self.layout.path / file for file in ATTACHED)
+        return {path.name: [path.read_bytes()] for path in paths if path.exists()}
+
 
 @dataclass(frozen=True)
 class RecordedRegistry:
@@ -77,16 +93,29 @@ class RecordedRegistry:
         """A big blob."""
         return self.registry.open_blob(self.repository, digest)
 
+    def attached(self, digest: str) -> dict[str, list[bytes]]:
+        """The referrers of the known kinds."""
+        found: dict[str, list[bytes]] = {}
+        for row in self.registry.referrers(self.repository, digest) or ():
+            for file, media_type in ATTACHED.items():
+                if row.get("artifactType") == media_type:
+                    manifest = json.loads(self.manifest(str(row["digest"]).removeprefix("sha256:")))
+                    layer = str(manifest["layers"][0]["digest"]).removeprefix("sha256:")
+                    found.setdefault(file, []).append(self.blob(layer))
+        return found
+
 
 @dataclass(frozen=True)
 class FileFact:
-    """What there is to compare of one path."""
+    """Everything a tar says of one path; `other` is what imagelock itself never writes."""
 
     kind: str
     mode: str
     sha256: str
     target: str
-    owner: str = ""
+    owner: str
+    mtime: str
+    other: str
 
 
 def blob_digest(recorded: Recorded, digest: str) -> str:
@@ -122,9 +151,21 @@ def list_layer(recorded: Recorded, digest: str) -> dict[str, FileFact]:
         return {member.name: file_fact(archive, member) for member in archive}
 
 
+KINDS = {
+    tarfile.DIRTYPE: "directory", tarfile.SYMTYPE: "link", tarfile.LNKTYPE: "hard link",
+    tarfile.REGTYPE: "file", tarfile.AREGTYPE: "file",
+}  # fmt: skip
+
+
 def file_fact(archive: tarfile.TarFile, member: tarfile.TarInfo) -> FileFact:
     """One tar member as a fact."""
-    kind = "directory" if member.isdir() else "link" if member.issym() else "file"
     stream = archive.extractfile(member) if member.isreg() else None
     digest = hash_stream(stream) if stream else ""
-    return FileFact(kind, f"{member.mode:04o}", digest, member.linkname)
+    owner = f"{member.uid}:{member.gid} {member.uname}:{member.gname}".rstrip(" :")
+    # A path too long for the header is in a pax record too; it was compared as the path.
+    pax = {key: value for key, value in member.pax_headers.items() if key not in {"path", "linkpath"}}
+    other = f"{member.devmajor},{member.devminor} {pax or ''}".strip()
+    return FileFact(
+        KINDS.get(member.type, f"type {member.type!r}"), f"{member.mode:04o}", digest, member.linkname,
+        owner, str(member.mtime), other,
+    )  # fmt: skip
