@@ -64,6 +64,11 @@ class OwnEngine:
         assert self.process is not None
         self.process.terminate()
         self.process.wait()
+        # One that was killed has left its mounts.
+        points = [line.split(" ")[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        for point in sorted(points, reverse=True):
+            if point.startswith(f"{self.folder}/"):
+                subprocess.run(["umount", "--lazy", point], check=True)
 
 
 def find_program_or_none() -> object | None:

@@ -100,8 +100,11 @@ class RunningContainer:
                 client, was_away = self._attach("logs", "--follow"), False
             elif self._stopped:
                 return KILLED
-            elif told < 0 or was_away:
-                client, was_away = self._attach("start", "--attach"), False
+            elif was_away:
+                # What it began cannot be begun again: half of it may exist already.
+                raise self._again()
+            elif told < 0:
+                client = self._attach("start", "--attach")
             else:
                 return refuse(state, self._last_log_line())
             time.sleep(_LOOK_AGAIN_SECONDS)
@@ -151,8 +154,11 @@ class RunningContainer:
         removed = told is not None and state is None
         if told in (0, ended.code) or failed_by_kill or removed or (state or {}).get("Error"):
             return ended
+        raise self._again()
+
+    def _again(self) -> KnitError:
         sentence = "nobody saw how the container of a Run ended; the Run is executed again"
-        raise KnitError(f"{self._program.name}: {sentence}", code="unavailable")
+        return KnitError(f"{self._program.name}: {sentence}", code="unavailable")
 
     def _read_state(self) -> Mapping[str, object] | None:
         text = self._program.inspect(self._container, "{{json .State}}")
