@@ -1,12 +1,14 @@
-"""How long images take: nothing changed, a line changed, cold, audited, and beside `docker build`.
+"""How long images take: nothing changed, a line changed, cold, audited, pushed, and beside `docker build`.
 
-    python benchmarks/images.py [--image newsjudge] [--cache DIR] [--no-docker]
+    python benchmarks/images.py [--image NAME] [--cache DIR] [--no-docker] [--no-push] [--forms usual,…]
 
 Everything is measured in one run on one machine, so the ratios mean something where the seconds do not.
 It works on a clean clone of HEAD in a scratch folder; the images' inputs must be in the cache
-(`imagelock fetch`). Memory is the peak of the proportional set sizes of the whole process tree.
-`docker build` gets an equivalent Dockerfile over the same wheels and the same system layer, without a
-network; it is left out, and said so, where no Docker daemon answers. Writes build/benchmarks/images.json.
+(`imagelock fetch`) and are read once beforehand, so that no step waits for a disk that another has read for.
+Memory is the peak of the proportional set sizes of the whole process tree. `docker_build.py` says what
+Docker is given. A local image of Docker's is compressed only when it is pushed, imagelock's layout is
+compressed already: so there are ratios of building alone and of building and pushing. What is missing,
+a daemon or Debian's docker-registry, is left out, and said. Writes build/benchmarks/images-<image>.json.
 """
 
 from __future__ import annotations
@@ -22,31 +24,14 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from docker_build import Context, DockerSide, find_builders, import_base, serve_registry
 from imagelock.build import default_cache
 
 ROOT = Path(__file__).resolve().parents[1]
-SITE = "/usr/local/lib/python3.11/dist-packages"
-DOCKERFILE = """\
-FROM imagelock-benchmark-base
-COPY wheels /wheels
-RUN ["python3", "/wheels/{pip}/pip", "install", "--no-index", "--no-deps", "--no-cache-dir", \\
-     "--break-system-packages", "-r", "/wheels/list"]
-COPY sources {site}
-ENV LANG=C.UTF-8
-USER 65532:65532
-"""
-# As most people write it: everything is copied first, so a changed line installs every wheel again.
-PLAIN_DOCKERFILE = """\
-FROM imagelock-benchmark-base
-COPY . /context
-RUN ["python3", "/context/wheels/{pip}/pip", "install", "--no-index", "--no-deps", "--no-cache-dir", \\
-     "--break-system-packages", "-r", "/context/wheels/plain"]
-ENV LANG=C.UTF-8 PYTHONPATH=/context/sources
-USER 65532:65532
-"""
 
 
 @dataclass(frozen=True)
@@ -106,9 +91,11 @@ class Bench:
 
     def imagelock(self, step: str, *arguments: str, bar: str, runs: int = 1) -> Figure:
         """Measure an imagelock command, the best of some runs."""
+        os.sync()  # nothing is left to write from what came before
         done = [measure([*self.words, *arguments], self.tree) for _ in range(runs)]
         seconds, cpu, _ = min(done)
         megabytes = max(peak for _, _, peak in done)
+        print(f"{step}: {seconds:.3f} s, {cpu:.3f} CPU s, {megabytes:.1f} MB", file=sys.stderr, flush=True)
         return Figure(step, round(seconds, 3), round(cpu, 3), round(megabytes, 1), runs, bar)
 
     def change_a_line(self, number: int) -> None:
@@ -132,85 +119,96 @@ class Bench:
         changed = []
         for number in range(3):
             self.change_a_line(number)
-            changed.append(self.imagelock("a line changed", *build, bar="< 2 s"))
+            changed.append(self.build_changed())
         return [*figures, min(changed, key=lambda figure: figure.seconds)]
 
+    def build_changed(self) -> Figure:
+        """Build after a changed line."""
+        return self.imagelock("a line changed", "build", self.image, "--offline", bar="< 2 s")
 
-class DockerBench:
-    """`docker build` over the same wheels; knows where the clone's build lies."""
+    def push(self, step: str, address: str) -> Figure:
+        """Measure a push to a registry."""
+        return self.imagelock(step, "push", self.image, "--registry", address, bar="")
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench, self.folder = bench, bench.scratch / "context"
-        self.layout = bench.tree / "build" / "images" / bench.image
-
-    def prepare(self) -> None:
-        """Import the system layer as base; lay out wheels, sources and the Dockerfile."""
-        note = json.loads((self.layout / "build.json").read_text())
-        system = next(layer["digest"] for layer in note["layers"] if layer["name"] == "system")
-        blob = self.layout / "blobs" / "sha256" / system
-        subprocess.run(["docker", "import", str(blob), "imagelock-benchmark-base"], check=True,
-                       stdout=subprocess.DEVNULL)  # fmt: skip
-        wheels = self.folder / "wheels"
-        wheels.mkdir(parents=True)
-        lock = tomllib.loads((self.bench.tree / "images" / self.bench.image / "image.lock").read_text())
-        for row in lock["wheels"]:
-            os.link((self.bench.scratch / "cache" / "inputs" / row["sha256"]).resolve(), wheels / row["file"])
-        listed = "".join(f"/wheels/{row['file']}\n" for row in lock["wheels"])
-        (wheels / "list").write_text(listed)
-        words = [sys.executable, "-m", "pip", "-q", "download", "--no-deps", "--dest", str(wheels), "pip"]
-        subprocess.run(words, check=True)
-        (pip,) = wheels.glob("pip-*.whl")
-        (wheels / "plain").write_text(listed.replace("/wheels/", "/context/wheels/"))
-        (self.folder / "Dockerfile").write_text(DOCKERFILE.format(pip=pip.name, site=SITE))
-        (self.folder / "Dockerfile.plain").write_text(PLAIN_DOCKERFILE.format(pip=pip.name))
-        self.copy_sources()
-
-    def copy_sources(self) -> None:
-        """The workspace packages as the Dockerfile copies them."""
-        shutil.rmtree(self.folder / "sources", ignore_errors=True)
-        text = (self.bench.tree / "images" / self.bench.image / "image.toml").read_text()
-        for folder in tomllib.loads(text)["python"]["packages"]:
-            shutil.copytree(self.bench.tree / folder / "src", self.folder / "sources", dirs_exist_ok=True)
-
-    def build(self, step: str, *flags: str) -> Figure:
-        """One `docker build`; CPU and memory are the daemon's and are not measured."""
-        words = ["docker", "build", "-q", "--network=none", *flags, "-t", "imagelock-benchmark", "."]
-        seconds, _, _ = measure(words, self.folder)
-        return Figure(step, round(seconds, 3), 0.0, 0.0, 1)
-
-    def steps(self) -> list[Figure]:
-        """Cold without any cache, then a line changed with all of Docker's own caches warm."""
-        self.prepare()
-        cold = self.build("docker build cold", "--no-cache")
-        self.build("warm up")
-        self.bench.change_a_line(99)
-        self.copy_sources()
-        layered = self.build("docker build, a line changed")
-        self.bench.change_a_line(98)
-        self.copy_sources()
-        return [cold, layered, self.build("docker build, plain, a line changed", "-f", "Dockerfile.plain")]
+    def system_blob(self) -> Path:
+        """The system layer of the last build."""
+        layout = self.tree / "build" / "images" / self.image
+        note = json.loads((layout / "build.json").read_text())
+        digest: str = next(layer["digest"] for layer in note["layers"] if layer["name"] == "system")
+        return layout / "blobs" / "sha256" / digest
 
 
-def docker_answers() -> bool:
-    """True when a Docker daemon answers."""
-    if shutil.which("docker") is None:
-        return False
-    return not subprocess.run(["docker", "info"], capture_output=True, check=False).returncode
+def measure_docker(bench: Bench, forms: Sequence[str], address: str) -> list[Figure]:
+    """Docker's side; `docker build` runs in a daemon, so its CPU time and memory are not known."""
+    builders = find_builders()
+    if not builders:
+        print("docker build: not measured, since no Docker daemon answers")
+        return []
+    import_base(builders[0].client, bench.system_blob())
+    inputs = bench.scratch / "cache" / "inputs"
+    context = Context(bench.tree, bench.image, inputs, bench.scratch / "context")
+    side = DockerSide(context, builders, bench.change_a_line)
+    try:
+        context.prepare(builders)
+        found = side.cold([form for form in forms if form != "plain"]) | side.changed(forms)
+        if address:
+            found |= side.push(address)
+    finally:
+        side.clean_up()
+    return [Figure(f"docker {step}", round(seconds, 3), 0.0, 0.0, 1) for step, seconds in found.items()]
+
+
+def fastest(seconds: dict[str, float], form: str, step: str) -> float:
+    """The faster of Docker's builders, or infinity when none was measured."""
+    rows = [value for name, value in seconds.items()
+            if name.startswith("docker ") and name.endswith(f", {form}, {step}")]  # fmt: skip
+    return min(rows, default=float("inf"))
 
 
 def make_ratios(figures: Sequence[Figure]) -> dict[str, float]:
-    """The ratios the issue asks for."""
+    """The ratios the issue asks for, each over the faster of Docker's builders."""
     seconds = {figure.step: figure.seconds for figure in figures}
-    cold = (seconds["cold, inputs cached"] + seconds["cold again"]) / 2
     cpu = {figure.step: figure.cpu_seconds for figure in figures}
-    cold_cpu = (cpu["cold, inputs cached"] + cpu["cold again"]) / 2
-    ratios = {"audit / cold": seconds["audit"] / cold, "audit / cold, CPU": cpu["audit"] / cold_cpu}
-    if "docker build cold" in seconds:
-        ratios["docker cold / cold"] = seconds["docker build cold"] / cold
-        changed = seconds["a line changed"]
-        ratios["docker changed / changed"] = seconds["docker build, a line changed"] / changed
-        ratios["docker plain changed / changed"] = seconds["docker build, plain, a line changed"] / changed
-    return {name: round(value, 2) for name, value in ratios.items()}
+    runs = ("cold, inputs cached", "cold again")
+    ours = {"cold": min(seconds[run] for run in runs), "a line changed": seconds["a line changed"]}
+    ratios = {
+        "audit / cold": seconds["audit"] / ours["cold"],
+        "audit / cold, CPU": cpu["audit"] / min(cpu[run] for run in runs),
+    }
+    for step, own in ours.items():
+        for form in ("equivalent", "usual", "plain"):
+            ratios[f"build, {form}, {step}"] = fastest(seconds, form, step) / own
+        if f"docker push, {step}" in seconds:
+            theirs = fastest(seconds, "equivalent", step) + seconds[f"docker push, {step}"]
+            both = theirs / (own + seconds[f"push, {step}"])
+            ratios[f"build and push, equivalent, {step}"] = both
+    return {name: round(value, 2) for name, value in ratios.items() if value != float("inf")}
+
+
+def run(bench: Bench, forms: Sequence[str], *, pushing: bool) -> list[Figure]:
+    """All steps; `forms` are the Dockerfiles to measure with, none for imagelock alone."""
+    with ExitStack() as stack:
+        address = ""
+        if pushing and shutil.which("docker-registry"):
+            address = stack.enter_context(serve_registry(bench.scratch / "registry"))
+        else:
+            print("pushes: not measured, since docker-registry is not installed or --no-push was given")
+        figures = bench.steps()
+        if address:
+            figures.append(bench.push("push, cold", address))
+            bench.change_a_line(50)
+            bench.build_changed()
+            figures.append(bench.push("push, a line changed", address))
+        return figures + measure_docker(bench, forms, address) if forms else figures
+
+
+def read_inputs(bench: Bench) -> None:
+    """Read every locked file once, so that they come from memory where there is enough."""
+    lock = tomllib.loads((bench.tree / "images" / bench.image / "image.lock").read_text())
+    for row in (*lock["debs"], *lock["wheels"]):
+        with (bench.scratch / "cache" / "inputs" / row["sha256"]).open("rb") as stream:
+            while stream.read(1 << 20):
+                pass
 
 
 def main() -> None:
@@ -219,22 +217,21 @@ def main() -> None:
     parser.add_argument("--image", default="newsjudge")
     parser.add_argument("--cache", type=Path, default=default_cache(os.environ))
     parser.add_argument("--no-docker", action="store_true")
+    parser.add_argument("--no-push", action="store_true")
+    parser.add_argument("--forms", default="equivalent,usual,plain", help="which Dockerfiles to measure")
     options = parser.parse_args()
+    forms = [] if options.no_docker else options.forms.split(",")
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="imagelock-benchmark-", dir=options.cache) as scratch:
         bench = Bench(options.image, options.cache.resolve(), Path(scratch))
-        figures = bench.steps()
-        with_docker = not options.no_docker and docker_answers()
-        if with_docker:
-            figures += DockerBench(bench).steps()
+        read_inputs(bench)
+        figures = run(bench, forms, pushing=not options.no_push)
     for figure in figures:
-        times = f"{figure.seconds:>9.3f} s {figure.cpu_seconds:>9.3f} CPU s"
-        print(f"{figure.step:<38}{times} {figure.megabytes:>8.1f} MB  {figure.bar}")
+        known = f" {figure.cpu_seconds:>9.3f} CPU s {figure.megabytes:>7.1f} MB" if figure.cpu_seconds else ""
+        print(f"{figure.step:<48}{figure.seconds:>9.3f} s{known}  {figure.bar}")
     ratios = make_ratios(figures)
     for name, value in ratios.items():
-        print(f"{name:<38}{value:>9.2f}")
-    if not with_docker:
-        print("docker build: not measured (no daemon answers, or --no-docker)")
+        print(f"{name:<48}{value:>9.2f} x")
     print(f"load before: {load:.1f} on {os.cpu_count()} CPUs")
     report = {
         "image": options.image,
@@ -243,7 +240,7 @@ def main() -> None:
         "load_before": round(load, 2),
         "cpus": os.cpu_count(),
     }
-    target = ROOT / "build" / "benchmarks" / "images.json"
+    target = ROOT / "build" / "benchmarks" / f"images-{options.image}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(report, indent=2, sort_keys=True) + "\n")
 
