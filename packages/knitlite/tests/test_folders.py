@@ -1,5 +1,6 @@
 """Content on real disks: sealed, discarded, and what happens when there is no room for it."""
 
+import contextlib
 import os
 import shutil
 import stat
@@ -124,6 +125,36 @@ def test_full_disk_delays_but_loses_nothing(full_soon: Path, tmp_path: Path) -> 
         engine.pull_data(only_run(engine).outputs[0].knit_id, tmp_path / "pulled")
         assert (tmp_path / "pulled" / "result").read_text() == "done\n"
     assert check_root(root) == []
+
+
+def test_no_inodes_left(few_inodes: Path, tmp_path: Path) -> None:
+    """A new folder can't be made, nor a file beside the database: both are said, both heal."""
+    root, filler = few_inodes / "root", few_inodes / "filler"
+    with EmbeddedEngine.open(EngineSettings(root)) as engine:
+        take_inodes(filler)
+        with pytest.raises(KnitError, match="no space left") as error:
+            engine.push_data(make_folder(tmp_path / "first"), [IN])
+        assert error.value.code == "no_space"
+        assert engine.find_data([IN]) == []
+        shutil.rmtree(filler)
+        wait_for(lambda: [data.transient for data in engine.find_data()] == ["failed"])
+        engine.push_data(make_folder(tmp_path / "second"), [IN])
+    assert check_root(root) == []
+    take_inodes(filler)
+    with pytest.raises(KnitError, match=r"can't be written|no space left|can't be used") as error:
+        EmbeddedEngine.open(EngineSettings(root))
+    assert error.value.code == "no_space"
+    shutil.rmtree(filler)
+    with EmbeddedEngine.open(EngineSettings(root)) as engine:
+        assert len(engine.find_data([IN])) == 1
+    assert check_root(root) == []
+
+
+def take_inodes(folder: Path) -> None:
+    folder.mkdir()
+    with contextlib.suppress(OSError):
+        for number in range(1000):
+            (folder / str(number)).touch()
 
 
 def fill_up(engine: EmbeddedEngine, filler: Path, knit_id: str) -> str:

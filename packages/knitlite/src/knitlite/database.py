@@ -4,6 +4,7 @@ One writer connection behind a lock; readers have their own connections and see 
 (WAL). A commit is on the disk when it returns (synchronous=FULL).
 """
 
+import errno
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,10 @@ VERSION: Final = 1
 
 _BUSY_SECONDS: Final = 30.0
 _FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
+
+
+_SHUT: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+"""Where a file beside the database can't be made: no inodes left, or a disk that is read-only."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -66,7 +71,8 @@ class Database:
         with self._readers_lock:
             reader = self._idle_readers.pop() if self._idle_readers else None
         if reader is None:
-            reader = connect(self._path)
+            with explain_full_disk(self._path):
+                reader = connect(self._path)
         reader.execute("BEGIN")
         try:
             yield reader
@@ -129,13 +135,27 @@ def explain_damage(path: Path) -> Iterator[None]:
 
 @contextmanager
 def explain_full_disk(path: Path) -> Iterator[None]:
-    """Turn SQLite's "no space" into the sentence a user can act on; everything else passes."""
+    """Turn "no space", SQLite's or the disk's, into a sentence a user can act on; all else passes."""
     try:
         yield
     except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in _SHUT:
+            raise KnitError(_explain_shut(path, error), code="no_space") from error
         if error.sqlite_errorcode not in _FULL:
             raise
-        sentence = (
-            f"no space left on the disk of {path.parent}: nothing was changed; free some space and try again"
-        )
-        raise KnitError(sentence, code="no_space") from error
+        raise KnitError(_explain_full(path), code="no_space") from error
+    except OSError as error:
+        if error.errno == errno.EROFS:
+            raise KnitError(_explain_shut(path, error), code="no_space") from error
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise KnitError(_explain_full(path), code="no_space") from error
+
+
+def _explain_full(path: Path) -> str:
+    return f"no space left on the disk of {path.parent}: nothing was changed; free some space and try again"
+
+
+def _explain_shut(path: Path, error: Exception) -> str:
+    remedy = "free space and inodes, or make it writable, and try again"
+    return f"{path.parent} can't be written ({error}): nothing was changed; {remedy}"

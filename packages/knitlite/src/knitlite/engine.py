@@ -19,7 +19,7 @@ from knitlite import catalog, control, logs, registry, run_rows, uploads
 from knitlite.capacity import Capacity, machine_capacity
 from knitlite.clock import Clock, to_milliseconds
 from knitlite.core import Core
-from knitlite.database import Database
+from knitlite.database import Database, explain_full_disk
 from knitlite.dispatcher import Dispatcher
 from knitlite.faults import Faults, NoFaults
 from knitlite.folders import Folders
@@ -283,8 +283,10 @@ def to_run_query(
 
 
 def _open_core(settings: EngineSettings, root: Root) -> Core:
-    folders = Folders(root.path)
-    database = Database(root.path / "knitlite.sqlite")
+    file = root.path / "knitlite.sqlite"
+    with explain_full_disk(file):
+        folders = Folders(root.path)
+    database = Database(file)
     try:
         if root.was_killed and (problems := database.check()):
             sentence = (
@@ -297,7 +299,8 @@ def _open_core(settings: EngineSettings, root: Root) -> Core:
             latest = tx.execute("SELECT coalesce(max(updated_at), 0) FROM runs").fetchone()[0]
         limits = ArchiveLimits(members=settings.max_files)
         core = Core(database, folders, Clock(not_before=latest), settings.faults, limits=limits)
-        recover(core, {settings.runner.name: settings.runner})
+        with explain_full_disk(file):
+            recover(core, {settings.runner.name: settings.runner})
     except BaseException:
         database.close()
         raise

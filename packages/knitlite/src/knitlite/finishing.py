@@ -8,6 +8,8 @@ gives the same result. Starts no process.
 import contextlib
 from pathlib import Path
 
+from knitfab.records import FINISHED
+
 from knitlite import run_rows
 from knitlite.core import Core
 from knitlite.folders import is_real_folder, open_tree
@@ -16,12 +18,14 @@ from knitlite.planning import finish_run
 
 
 def complete(core: Core, run_id: str) -> list[str]:
-    """Finish a Run that is completing or aborting and has no process any more.
+    """Finish a Run that is completing or aborting and has no process any more; one that is finished stays so.
 
     Returns the Runs that follow.
     """
     with core.database.read() as tx:
         run = run_rows.get_run(tx, run_id)
+        if run.status in FINISHED:
+            return []
         plan = get_plan(tx, run.plan_id)
         knit_ids = run_rows.output_ids(tx, [run_id])[run_id]
     upload = plan.name is not None

@@ -184,8 +184,11 @@ def remove_tree(path: Path) -> None:
     if not is_real_folder(path):
         path.unlink(missing_ok=True)
         return
-    open_tree(path)
-    shutil.rmtree(path)
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        open_tree(path)
+        shutil.rmtree(path)
 
 
 def _walk(folder: Path, *, top_down: bool = False) -> Iterator[Path]:

@@ -8,6 +8,8 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from knitfab.records import FINISHED
+
 from knitlite import data_rows, run_rows
 from knitlite.plan_rows import StoredPlan, get_plan, input_rules, load_plans
 from knitlite.scheduler import Nomination, nominate, project
@@ -40,8 +42,14 @@ def nominate_plan(tx: sqlite3.Connection, plan: StoredPlan, now: int) -> list[st
 
 
 def finish_run(tx: sqlite3.Connection, run_id: str, now: int) -> list[str]:
-    """From completing to done, or from aborting to failed; Data of a done Run become inputs of others."""
-    aborting = run_rows.get_run(tx, run_id).status == "aborting"
+    """From completing to done, or from aborting to failed; Data of a done Run become inputs of others.
+
+    Nothing happens when it is finished already: two threads may have come to finish it.
+    """
+    status = run_rows.get_run(tx, run_id).status
+    if status in FINISHED:
+        return []
+    aborting = status == "aborting"
     run_rows.change_status(tx, run_id, "failed" if aborting else "done", now)
     knit_ids = data_rows.set_stamp(tx, run_id, now)
     tx.execute("DELETE FROM workers WHERE run_id = ?", (run_id,))

@@ -12,6 +12,7 @@ from knitfab.records import Tag
 
 from knitlite import data_rows, run_rows
 from knitlite.core import Core
+from knitlite.database import explain_full_disk
 from knitlite.finishing import complete
 from knitlite.plan_rows import UPLOADED, get_pseudo_plan
 
@@ -28,6 +29,16 @@ def receive(
     them without. On failure the Data stay as knit#transient:failed, without content and without these
     tags.
     """
+    with explain_full_disk(core.folders.incoming):
+        return _receive(core, chunks, tags, expected_md5)
+
+
+def _receive(
+    core: Core,
+    chunks: Iterable[bytes],
+    tags: Sequence[Tag],
+    expected_md5: Callable[[], str | None],
+) -> str:
     with core.database.write() as tx:
         plan = get_pseudo_plan(tx, UPLOADED)
         run_id, knit_id = run_rows.create_upload(tx, plan, core.clock.now())

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Collection, Iterator
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -45,7 +46,7 @@ class ProcessRunner:
         Without `limits` the declared cpu and memory count only for how many Runs there are at once.
         """
         self._grace_seconds = grace_seconds
-        self._processors = Processors() if limits else None
+        self._limits = limits
         own = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         self._search_path = search_path if search_path is not None else own
 
@@ -76,7 +77,7 @@ class ProcessRunner:
                 env=self._environment(job),
                 start_new_session=True,
             )
-        return RunningProcess(process, job, self._grace_seconds, self._processors)
+        return RunningProcess(process, job, self._grace_seconds, self._processors if self._limits else None)
 
     def end_orphan(self, handle: str, folder: Path) -> None:
         """Kill the group of the recorded process, and all that carry the mark of the Run's folder."""
@@ -84,6 +85,11 @@ class ProcessRunner:
         if started and read_start_time(int(pid_text)) == started:
             signal_group(int(pid_text), signal.SIGKILL)
         kill_marked(folder)
+
+    @cached_property
+    def _processors(self) -> Processors:
+        """Made at the first job: settings with a runner in them can be sent to another process before."""
+        return Processors()
 
     def _environment(self, job: Job) -> dict[str, str]:
         return {
