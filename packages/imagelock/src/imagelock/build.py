@@ -17,6 +17,7 @@ from imagelock.errors import ImageError
 from imagelock.inputs import InputCache, Inputs
 from imagelock.layercache import LayerCache, code_digest
 from imagelock.layout import Layout
+from imagelock.licences import Licences, find_licences
 from imagelock.lockfile import Lock, decode_lock, parse_lock
 from imagelock.provenance import make_provenance
 from imagelock.requirements import check_current
@@ -25,6 +26,7 @@ from imagelock.scratch import replacing
 from imagelock.source import open_workspace
 
 NOTE = "build.json"
+LICENCES = "licences"
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,8 @@ def build(project: Project, name: str, *, offline: bool = False) -> Outcome:
     workers = os.cpu_count() or 1
     with replacing(project.layout(name).path) as target:
         built = assemble(recipe, project.inputs, project.layers, target, workers)
-        note = write_notes(target, recipe, built, key, commit)
+        licences = find_licences(recipe.lock, project.inputs, built.layers, project.layers.folder / LICENCES)
+        note = write_notes(target, recipe, built, licences, key, commit)
     return Outcome(note, time.monotonic() - begun, built.reused, unchanged=False)
 
 
@@ -159,10 +162,13 @@ def build_given(
     recipe, commit = read_recipe(root, name)
     with replacing(target) as folder:
         built = assemble(recipe, inputs, scratch, folder, workers)
-        return write_notes(folder, recipe, built, recipe_key(recipe), commit)
+        licences = find_licences(recipe.lock, inputs, built.layers, scratch.folder / LICENCES)
+        return write_notes(folder, recipe, built, licences, recipe_key(recipe), commit)
 
 
-def write_notes(folder: Path, recipe: Recipe, built: Built, key: str, commit: str) -> dict[str, Any]:
+def write_notes(
+    folder: Path, recipe: Recipe, built: Built, licences: Licences, key: str, commit: str
+) -> dict[str, Any]:
     """Write build.json, the SBOM and the provenance beside the layout."""
     declaration = recipe.declaration
     mark = "-dirty" if recipe.dirty else ""
@@ -185,7 +191,7 @@ def write_notes(folder: Path, recipe: Recipe, built: Built, key: str, commit: st
         ],
     }
     (folder / NOTE).write_bytes(readable_json(note))
-    (folder / "sbom.cdx.json").write_bytes(make_sbom(recipe, built.config_digest))
+    (folder / "sbom.cdx.json").write_bytes(make_sbom(recipe, built.config_digest, licences))
     (folder / "provenance.json").write_bytes(
         make_provenance(recipe, built.manifest_digest, commit, code_digest())
     )

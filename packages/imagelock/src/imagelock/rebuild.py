@@ -16,13 +16,14 @@ from functools import cache
 from pathlib import Path
 
 from imagelock.assemble import Recipe, assemble
-from imagelock.build import write_notes
+from imagelock.build import LICENCES, write_notes
 from imagelock.canonical import sha256_bytes
 from imagelock.child import run_child
 from imagelock.errors import ImageError
 from imagelock.inputs import InputCache
 from imagelock.layercache import LayerCache
 from imagelock.layout import Layout
+from imagelock.licences import find_licences
 
 ASSEMBLERS = ("current", "commit", "both")
 OWN_SOURCE = "packages/imagelock/src"  # where a source tree that carries its assembler keeps it
@@ -82,7 +83,9 @@ def by_current(commission: Commission, digest: str) -> Rebuilt:
     target.mkdir()
     layers = LayerCache(commission.scratch / "current-layers")
     built = assemble(commission.recipe, commission.inputs, layers, target, os.cpu_count() or 1)
-    write_notes(target, commission.recipe, built, "", commission.commit)
+    memory = layers.folder / LICENCES
+    licences = find_licences(commission.recipe.lock, commission.inputs, built.layers, memory)
+    write_notes(target, commission.recipe, built, licences, "", commission.commit)
     return Rebuilt("current", digest, Layout(target))
 
 

@@ -59,12 +59,12 @@ GIT = [
 
 
 def make_wheel(
-    folder: Path, name: str, version: str, files: Mapping[str, bytes], *, points: str = ""
+    folder: Path, name: str, version: str, files: Mapping[str, bytes], *, points: str = "", headers: str = ""
 ) -> Path:
-    """Write a wheel with a right RECORD; paths ending in `*` become executable."""
+    """Write a wheel with a right RECORD; paths ending in `*` become executable; `headers` end METADATA."""
     info = f"{name}-{version}.dist-info"
     members = {path.rstrip("*"): (data, path.endswith("*")) for path, data in files.items()}
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{headers}"
     members[f"{info}/METADATA"] = (metadata.encode(), False)
     members[f"{info}/WHEEL"] = (b"Wheel-Version: 1.0\nTag: py3-none-any\n", False)
     if points:

@@ -1,6 +1,6 @@
-"""CycloneDX from the lock: which packages are in an image, by name, version and hash.
+"""CycloneDX from the lock: which packages are in an image, by name, version, hash and licence.
 
-A pure function of lock and config digest: no clock, no random serial number, no network.
+A pure function of lock, locked files and config digest: no clock, no random serial number, no network.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from urllib.parse import quote
 
 from imagelock.assemble import Recipe
 from imagelock.canonical import readable_json
+from imagelock.licences import Licences, cyclonedx_licenses
 from imagelock.lockfile import LockedDeb, LockedWheel
 
 SPEC = "1.5"
 
 
-def make_sbom(recipe: Recipe, config_digest: str) -> bytes:
+def make_sbom(recipe: Recipe, config_digest: str, licences: Licences) -> bytes:
     """The document's bytes; its serial number follows from the config digest."""
     lock, declaration = recipe.lock, recipe.declaration
-    components = [deb_component(row) for row in lock.debs]
-    components += [wheel_component(row) for row in lock.wheels]
+    components = [component(row, deb_purl(row), licences) for row in lock.debs]
+    components += [component(row, wheel_purl(row), licences) for row in lock.wheels]
     components += [
         {"type": "library", "name": folder.rsplit("/", 1)[-1], "bom-ref": f"workspace:{folder}"}
         for folder in sorted(declaration.python.packages)
@@ -60,23 +61,16 @@ def wheel_purl(row: LockedWheel) -> str:
     return f"pkg:pypi/{row.name}@{quote(row.version, safe='')}"
 
 
-def deb_component(row: LockedDeb) -> dict[str, Any]:
-    """One Debian package."""
-    return component(row.name, row.version, row.sha256, deb_purl(row))
-
-
-def wheel_component(row: LockedWheel) -> dict[str, Any]:
-    """One wheel."""
-    return component(row.name, row.version, row.sha256, wheel_purl(row))
-
-
-def component(name: str, version: str, sha256: str, purl: str) -> dict[str, Any]:
+def component(row: LockedDeb | LockedWheel, purl: str, licences: Licences) -> dict[str, Any]:
     """One library."""
-    return {
+    made = {
         "type": "library",
         "bom-ref": purl,
-        "name": name,
-        "version": version,
+        "name": row.name,
+        "version": row.version,
         "purl": purl,
-        "hashes": [{"alg": "SHA-256", "content": sha256}],
+        "hashes": [{"alg": "SHA-256", "content": row.sha256}],
     }
+    if said := licences.get(row.sha256):
+        made["licenses"] = cyclonedx_licenses(said)
+    return made

@@ -1,0 +1,128 @@
+"""The licences of locked files, read from the files themselves: METADATA of wheels, copyright of packages.
+
+Not in the lock: the lock's hashes already fix them, and whoever has the inputs can read them again, so that
+locks of any age have them and no lock can tell another licence than its files do.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import zipfile
+from collections.abc import Sequence
+from email.parser import HeaderParser
+from pathlib import Path
+from tarfile import open as open_tar
+
+from imagelock.canonical import canonical_json
+from imagelock.inputs import Inputs, locate
+from imagelock.layer import LayerResult
+from imagelock.lockfile import Lock, LockedDeb
+from imagelock.recipe import SYSTEM
+from imagelock.spdx import CLASSIFIERS, debian_expression, is_expression, spdx_id
+
+VERSION = 1  # of this module's answers, so that remembered ones of another version are not used
+DEP5 = "copyright-format/1.0"
+LONG = 200  # a longer License field is a licence's text, not its name
+COPYRIGHT = re.compile(r"usr/share/doc/(?P<package>[^/]+)(?P<file>/copyright)?")
+
+Licences = dict[str, tuple[str, ...]]  # sha256 of an input → expressions and names
+
+
+def find_licences(lock: Lock, inputs: Inputs, layers: Sequence[LayerResult], memory: Path) -> Licences:
+    """What each wheel and package says of its licence; an empty tuple when it says nothing.
+
+    Packages' copyright files are read from the finished layer, which is many times faster than to
+    unpack the packages once more; an image that leaves them out has no licences to tell.
+    """
+    memory.mkdir(parents=True, exist_ok=True)
+    found = {row.sha256: tuple(wheel_licences(locate(inputs, row))) for row in lock.wheels}
+    layer = next((layer for layer in layers if layer.name == SYSTEM), None)
+    told = recall(layer, memory) if layer and lock.debs else {}
+    return found | {row.sha256: package_licences(row, told) for row in lock.debs}
+
+
+def package_licences(row: LockedDeb, told: dict[str, list[str]]) -> tuple[str, ...]:
+    """A package's own, or those of the package that its doc folder is a link to."""
+    said = told.get(row.name, [])
+    if said and said[0].startswith("-> "):
+        said = told.get(said[0].removeprefix("-> "), [])
+    return tuple(said)
+
+
+def recall(layer: LayerResult, memory: Path) -> dict[str, list[str]]:
+    """Package → licences, read from a layer or remembered by its digest."""
+    note = memory / f"{layer.digest}-{VERSION}.json"
+    if note.exists():
+        told: dict[str, list[str]] = json.loads(note.read_bytes())
+        return told
+    told = read_layer(layer.blob_path)
+    scratch = note.with_name(f".{note.name}.{os.getpid()}")
+    scratch.write_bytes(canonical_json(told))
+    scratch.rename(note)
+    return told
+
+
+def read_layer(blob: Path) -> dict[str, list[str]]:
+    """Every package's copyright file; a doc folder that is a link is told as `-> other-package`."""
+    told: dict[str, list[str]] = {}
+    with gzip.open(blob) as plain, open_tar(fileobj=plain, mode="r|") as archive:
+        for member in archive:
+            match = COPYRIGHT.fullmatch(member.name)
+            if not match:
+                continue
+            if member.issym():
+                told[match["package"]] = [f"-> {link_target(member.linkname, match['file'])}"]
+            elif match["file"] and (stream := archive.extractfile(member)):
+                text = stream.read().decode("utf-8", "replace")
+                told[match["package"]] = synopses(text) or [f"see {member.name}"]
+    return told
+
+
+def link_target(target: str, file: str | None) -> str:
+    """The package that a doc folder's link (`other`) or a copyright's (`../other/copyright`) leads to."""
+    return target.removesuffix("/copyright" if file else "").rsplit("/", 1)[-1]
+
+
+def wheel_licences(path: Path) -> list[str]:
+    """License-Expression, else a License field that is a name, else the classifiers."""
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if name.count("/") == 1]
+        metadata = next((name for name in names if name.endswith(".dist-info/METADATA")), None)
+        text = archive.read(metadata).decode("utf-8", "replace") if metadata else ""
+    headers = HeaderParser().parsestr(text)
+    expression = (headers.get("License-Expression") or "").strip()
+    if expression:
+        return [expression]
+    field = " ".join((headers.get("License") or "").split())
+    if spdx_id(field):
+        return [spdx_id(field)]
+    prefix = "License :: OSI Approved :: "
+    given = [str(line) for line in headers.get_all("Classifier", []) if str(line).startswith(prefix)]
+    known = sorted({line.removeprefix(prefix) for line in given})
+    if known:
+        return [CLASSIFIERS.get(name, name) for name in known]
+    return [field] if 0 < len(field) <= LONG else []
+
+
+def synopses(text: str) -> list[str]:
+    """Each `License:` of a machine-readable copyright file, as SPDX where sure; empty for other files."""
+    if DEP5 not in text.partition("\n\n")[0]:
+        return []
+    lines = (line for line in text.splitlines() if line.lower().startswith("license:"))
+    names = sorted({" ".join(line.partition(":")[2].split()) for line in lines} - {""})
+    return sorted({debian_expression(name) or name for name in names})
+
+
+def cyclonedx_licenses(said: tuple[str, ...]) -> list[dict[str, object]]:
+    """As CycloneDX wants it: one expression, or a list of ids and names, never both."""
+    if len(said) == 1 and not spdx_id(said[0]) and is_sure(said[0]):
+        return [{"expression": said[0]}]
+    return [{"license": {"id": spdx_id(item)} if spdx_id(item) else {"name": item}} for item in sorted(said)]
+
+
+def is_sure(text: str) -> bool:
+    """True for an expression of ids we know, or one that a wheel's License-Expression gave."""
+    return is_expression(text) and (" " in text or bool(spdx_id(text)) or "-" in text)
