@@ -73,3 +73,9 @@ def test_each_fault_is_told_by_its_line(
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(NewsError, match="is missing or no file"):
         import_table(Table(tmp_path, "csv"), "mine", "train")
+
+
+def test_two_columns_of_one_name_are_not_read_as_the_last(tmp_path: Path) -> None:
+    path = write(tmp_path, "x.csv", "text,label,text\nfirst,a,last\nfirst,b,last\n")
+    with pytest.raises(NewsError, match="has 2 columns 'text': rename all but one"):
+        import_table(Table(path, "csv"), "mine", "train")

@@ -74,6 +74,11 @@ def check_columns(table: Table, found: list[str]) -> None:
                 f"name it with {flag}.",
                 code="corrupt",
             )
+        if found.count(column) > 1:  # else the last of them would count, unseen
+            raise NewsError(
+                f"{table.path} has {found.count(column)} columns {column!r}: rename all but one.",
+                code="corrupt",
+            )
 
 
 def make_row(table: Table, number: int, record: dict[str, object], place: str) -> Row:
