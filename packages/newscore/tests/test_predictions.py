@@ -1,4 +1,5 @@
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,8 @@ def test_predictions_read_back_to_six_decimals_and_the_same_bytes(
         ("[-2.302585,", "[", "line 1 has 2 log-probabilities for 3 labels"),
         ("[-2.302585,", "[NaN,", "has nan for a log-probability"),
         ("[-2.302585,", "[0.5,", "has 0.5 for a log-probability"),
+        ("[-2.302585,", "[-1" + "0" * 400 + ",", "for a log-probability"),
+        ("[-2.302585,", "[false,", "has False for a log-probability"),
         ("[-2.302585,", '["x",', "has 'x' for a log-probability"),
         ('"id":"a001"', '"id":"a000"', "the article 'a000' is predicted twice"),
         ("\n", "\n[]\n", "line 2 is no JSON object"),
@@ -93,3 +96,13 @@ def test_an_impossible_label_is_written_as_a_finite_number(make_predictions: Mak
     row = Prediction("a", "cats", "cats", (0.0, -math.inf, -math.inf))
     write_predictions(replace(predictions, rows=(row,)), tmp_path / "out")
     assert read_predictions(tmp_path / "out").rows[0].log_probs == (0.0, -100.0, -100.0)
+
+
+@pytest.mark.parametrize("key", ["name", "fingerprint"])
+def test_what_should_be_a_text_in_the_header_and_is_none_is_told(folder: Path, key: str) -> None:
+    path = folder / "predictions.json"
+    text, count = re.subn(f'"{key}": "[^"]*"', f'"{key}": 5', path.read_text())
+    assert count
+    path.write_text(text)
+    with pytest.raises(NewsError, match=f"'{key}' is int, but str is expected"):
+        read_predictions(folder)

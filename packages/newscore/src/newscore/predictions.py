@@ -7,6 +7,7 @@ Everything later (metrics, judging, comparing) is computed from this, never by r
 """
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -96,7 +97,14 @@ def read_predictions(path: Path) -> Predictions:
     twice = [key for key, count in Counter(row.id for row in rows).items() if count > 1]
     if twice:
         raise NewsError(f"{lines}: the article {twice[0]!r} is predicted twice: predict again.", "corrupt")
-    return Predictions(take(header, "model", dict, file), take(header, "dataset", dict, file), labels, rows)
+    model, dataset = (texts_from_json(header, key, file) for key in ("model", "dataset"))
+    return Predictions(model, dataset, labels, rows)
+
+
+def texts_from_json(header: Mapping[str, Any], key: str, path: Path) -> dict[str, str]:
+    """An object of texts, as `model` and `dataset` are."""
+    record: dict[str, Any] = take(header, key, dict, path)
+    return {name: take(record, name, str, path) for name in record}
 
 
 def row_from_json(row: Mapping[str, Any], labels: LabelSet, path: Path, number: int) -> Prediction:
@@ -109,7 +117,9 @@ def row_from_json(row: Mapping[str, Any], labels: LabelSet, path: Path, number: 
             code="corrupt",
         )
     for value in log_probs:
-        if not isinstance(value, int | float) or math.isnan(value) or value > HIGHEST:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        # Compared before anything is computed: JSON's whole numbers may be longer than any float.
+        if not number or not value <= HIGHEST or -sys.float_info.max > value > -math.inf:
             raise NewsError(
                 f"{place} has {value!r} for a log-probability, which is a number up to 0: predict again.",
                 code="corrupt",
