@@ -50,6 +50,11 @@ def test_a_model_equals_itself(make_predictions: Make, answers: Answers) -> None
     assert "both are right on the same articles" in comparison.sentence
 
 
+def test_no_power_is_claimed_for_a_handful_of_articles(make_predictions: Make, answers: Answers) -> None:
+    one, other = make_predictions(answers[:5], "a"), make_predictions(spoil(answers[:5], 1.0), "b")
+    assert "no difference can be found on fewer than 6 articles" in compare(one, other).sentence
+
+
 def test_articles_are_joined_by_id_and_labels_by_name(make_predictions: Make, answers: Answers) -> None:
     baseline, candidate = make_predictions(answers), make_predictions(spoil(answers, 0.3))
     turned = replace(candidate, rows=candidate.rows[::-1], labels=LabelSet(candidate.labels.labels[::-1]))

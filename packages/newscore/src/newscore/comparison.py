@@ -237,5 +237,7 @@ def tell_power(comparison: Comparison) -> str:
     """What an undecided comparison could have decided."""
     if comparison.only_baseline_right + comparison.only_candidate_right == 0:
         return "both are right on the same articles"
+    if comparison.count < FEWEST_DISAGREEMENTS:
+        return f"no difference can be found on fewer than {FEWEST_DISAGREEMENTS} articles"
     difference = 100 * comparison.detectable_difference
     return f"a difference of {difference:.1f} points would have been found four times out of five"
