@@ -134,3 +134,17 @@ print(seconds, int(status.split("VmHWM:")[1].split()[0]) / 1024)
     seconds, megabytes = map(float, told.stdout.split())
     assert seconds < 3
     assert megabytes < 300
+
+
+def test_thousands_of_labels_are_told_by_filled_cells(make_random_predictions: Make) -> None:
+    predictions = make_random_predictions(40, 1001, 3)
+    evaluation = evaluate(predictions, resamples=20)
+    details = evaluation.details()
+    assert "confusion" not in details
+    counted = {
+        (predictions.labels.names[e], predictions.labels.names[a]): n
+        for e, a, n in details["confusion_cells"]
+    }
+    for row in predictions.rows:
+        counted[row.expected, row.actual] -= 1
+    assert set(counted.values()) == {0}

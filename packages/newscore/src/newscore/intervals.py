@@ -68,11 +68,18 @@ def resampled_f1(expected: Ints, actual: Ints, draws: Ints, labels: int) -> Floa
     `expected` and `actual`, shape (U,), say which cell of the confusion matrix each kind of article falls
     into; `draws`, shape (R, U), how often each kind was drawn.
     """
-    one_hot = np.eye(labels)
     weights = draws.astype(np.float64)
-    support, predicted = weights @ one_hot[expected], weights @ one_hot[actual]
-    right = (expected == actual).astype(np.float64)[:, None]
-    return f1_scores(weights @ (one_hot[expected] * right), support, predicted)
+    support, predicted = (sum_by_label(weights, kinds, labels) for kinds in (expected, actual))
+    return f1_scores(sum_by_label(weights * (expected == actual), expected, labels), support, predicted)
+
+
+def sum_by_label(weights: Floats, labels: Ints, size: int) -> Floats:
+    """Sums of the columns of `weights`, shape (R, U), that have the same label, shape (R, K)."""
+    order = np.argsort(labels, kind="stable")
+    present, starts = np.unique(labels[order], return_index=True)
+    sums = np.zeros((len(weights), size))
+    sums[:, present] = np.add.reduceat(weights[:, order], starts, axis=1)
+    return sums
 
 
 def macro(scores: Floats) -> Floats:

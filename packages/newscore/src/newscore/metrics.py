@@ -26,6 +26,8 @@ from newscore.predictions import Predictions
 
 TOP = 3
 BINS = 15
+MOST_MATRIX_LABELS = 1000
+"""With more labels the confusion matrix is told by its filled cells alone: it would be nearly empty."""
 COVERAGES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
@@ -41,7 +43,9 @@ class Evaluation:
     per_class: Mapping[str, Mapping[str, float]]
     """By label: precision, recall, f1, f1_low, f1_high, support, predicted."""
     confusion: tuple[tuple[int, ...], ...]
-    """Row = expected, column = actual, in label order."""
+    """Row = expected, column = actual, in label order; empty for more than 1,000 labels."""
+    confusion_cells: tuple[tuple[int, int, int], ...]
+    """The filled cells of that matrix: expected, actual, count."""
     reliability: tuple[Mapping[str, float], ...]
     """The filled bins of confidence: low, high, count, confidence, accuracy."""
     coverage: tuple[Mapping[str, float], ...]
@@ -60,10 +64,12 @@ class Evaluation:
 
     def details(self) -> dict[str, Any]:
         """Everything that is not a headline, as a JSON object."""
+        matrix = {"confusion": [list(row) for row in self.confusion]}
+        cells = {"confusion_cells": [list(cell) for cell in self.confusion_cells]}
         return {
             "labels": list(self.labels),
             "per_class": {name: dict(scores) for name, scores in self.per_class.items()},
-            "confusion": [list(row) for row in self.confusion],
+            **(matrix if self.confusion else cells),
             "intervals": {name: list(interval) for name, interval in self.intervals.items()},
             "reliability": [dict(item) for item in self.reliability],
             "coverage": [dict(point) for point in self.coverage],
@@ -78,15 +84,16 @@ def evaluate(predictions: Predictions, *, seed: int = 0, resamples: int = 1000) 
     """
     outcomes = read_outcomes(predictions)
     rng = np.random.default_rng(seed)
-    confusion = count_confusion(outcomes)
-    f1 = f1_scores(np.diag(confusion).astype(np.float64), confusion.sum(axis=1), confusion.sum(axis=0))
-    f1_samples = bootstrap_f1(confusion, resamples, rng)
+    cells = count_cells(outcomes)
+    margins = count_margins(cells, len(outcomes.names))
+    f1 = f1_scores(*(counts.astype(np.float64) for counts in margins))
+    f1_samples = bootstrap_f1(cells, len(outcomes.names), resamples, rng)
     values = article_values(outcomes)
     means = {
         name: float(value) for name, value in zip(values, np.mean(list(values.values()), axis=1), strict=True)
     }
     samples = bootstrap_means(np.stack(list(values.values()), axis=1), resamples, rng)
-    count, right = len(outcomes.expected), int(np.trace(confusion))
+    count, right = len(outcomes.expected), int(margins[0].sum())
     reliability = bin_confidence(outcomes)
     ece = sum(item["count"] * abs(item["accuracy"] - item["confidence"]) for item in reliability) / count
     scores = {**means, "accuracy": right / count, "micro_f1": right / count, "macro_f1": float(macro(f1))}
@@ -96,26 +103,48 @@ def evaluate(predictions: Predictions, *, seed: int = 0, resamples: int = 1000) 
         intervals
         | {"accuracy": wilson_interval(right, count), "macro_f1": percentile_interval(macro(f1_samples))},
         outcomes.names,
-        describe_labels(confusion, f1, f1_samples, outcomes.names),
-        tuple(tuple(map(int, row)) for row in confusion),
+        describe_labels(margins, f1, f1_samples, outcomes.names),
+        make_confusion(cells, len(outcomes.names)),
+        tuple((int(row), int(column), int(count)) for row, column, count in cells),
         reliability,
         trace_coverage(outcomes),
         {"seed": seed, "resamples": resamples},
     )
 
 
-def count_confusion(outcomes: Outcomes) -> Ints:
-    """Articles by expected (row) and actual (column) label, shape (K, K)."""
+def count_cells(outcomes: Outcomes) -> Ints:
+    """The filled cells of the confusion matrix, row by row: expected, actual, count, shape (U, 3)."""
     size = len(outcomes.names)
-    cells = np.bincount(outcomes.expected * size + outcomes.actual, minlength=size * size)
-    return np.asarray(cells.reshape(size, size), dtype=np.int64)
+    codes, counts = np.unique(outcomes.expected * size + outcomes.actual, return_counts=True)
+    return np.stack([codes // size, codes % size, counts], axis=1)
 
 
-def bootstrap_f1(confusion: Ints, resamples: int, rng: np.random.Generator) -> Floats:
+def count_margins(cells: Ints, size: int) -> tuple[Ints, Ints, Ints]:
+    """Of each label the articles that are right, expected and predicted, each of shape (K,)."""
+    expected, actual, counts = cells.T
+    right = np.where(expected == actual, counts, 0)
+    sums = (
+        np.bincount(labels, weights=weights, minlength=size)
+        for labels, weights in ((expected, right), (expected, counts), (actual, counts))
+    )
+    rights, support, predicted = (np.asarray(counted, dtype=np.int64) for counted in sums)
+    return rights, support, predicted
+
+
+def make_confusion(cells: Ints, size: int) -> tuple[tuple[int, ...], ...]:
+    """The whole matrix, unless it would have millions of cells."""
+    if size > MOST_MATRIX_LABELS:
+        return ()
+    matrix = np.zeros((size, size), dtype=np.int64)
+    matrix[cells[:, 0], cells[:, 1]] = cells[:, 2]
+    return tuple(tuple(map(int, row)) for row in matrix)
+
+
+def bootstrap_f1(cells: Ints, size: int, resamples: int, rng: np.random.Generator) -> Floats:
     """F1 of each label in each resample of the articles, shape (R, K)."""
-    expected, actual = np.nonzero(confusion)
-    parts = draw_counts(confusion[expected, actual], resamples, rng)
-    return np.concatenate([resampled_f1(expected, actual, draws, len(confusion)) for draws in parts])
+    expected, actual, counts = cells.T
+    parts = draw_counts(counts, resamples, rng)
+    return np.concatenate([resampled_f1(expected, actual, draws, size) for draws in parts])
 
 
 def article_values(outcomes: Outcomes) -> dict[str, Floats]:
@@ -124,13 +153,14 @@ def article_values(outcomes: Outcomes) -> dict[str, Floats]:
     `brier` is the multi-class score of Brier (1950), the squared distance to the truth, from 0 to 2.
     """
     probs, everyone = np.exp(outcomes.log_probs), np.arange(len(outcomes.expected))
-    truth = np.eye(len(outcomes.names))[outcomes.expected]
+    distances = probs.copy()
+    distances[everyone, outcomes.expected] -= 1
     same_group = outcomes.groups[outcomes.expected] == outcomes.groups[outcomes.actual]
     return {
         "top3_accuracy": (rank_of_truth(outcomes) < TOP).astype(np.float64),
         "group_accuracy": same_group.astype(np.float64),
         "nll": -outcomes.log_probs[everyone, outcomes.expected],
-        "brier": np.asarray(((probs - truth) ** 2).sum(axis=1)),
+        "brier": np.asarray((distances**2).sum(axis=1)),
     }
 
 
@@ -179,10 +209,10 @@ def trace_coverage(outcomes: Outcomes) -> tuple[dict[str, float], ...]:
 
 
 def describe_labels(
-    confusion: Ints, f1: Floats, f1_samples: Floats, names: tuple[str, ...]
+    margins: tuple[Ints, Ints, Ints], f1: Floats, f1_samples: Floats, names: tuple[str, ...]
 ) -> dict[str, dict[str, float]]:
     """Measures of each label; what has no articles to be computed from is 0, as in scikit-learn."""
-    right, support, predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    right, support, predicted = margins
     limits = np.quantile(np.nan_to_num(f1_samples), [0.025, 0.975], axis=0)
     return {
         name: {
