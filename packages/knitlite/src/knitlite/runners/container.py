@@ -95,7 +95,7 @@ def create_arguments(job: Job, program: Program) -> list[str]:
     options = ["--label", f"{LABEL}={job.folder}", "--network", network_of(job), "--no-healthcheck"]
     # Without the second, as much again may be swapped.
     options += ["--cpus", f"{cpus:g}", "--memory", memory, "--memory-swap", memory]
-    options += program.log_options() + program.card_options(gpus_of(job.resources))
+    options += program.log_options() + program.user_options() + program.card_options(gpus_of(job.resources))
     for mount in job.inputs:
         options += bind(mount.source, mount.path, "readonly")
     for mount in job.outputs:

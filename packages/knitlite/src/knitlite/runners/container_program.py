@@ -3,6 +3,7 @@
 Written against Docker 20.10 (client 28.2) and podman 4.3; what they do differently is said here once.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -56,6 +57,11 @@ class Program:
         if self.is_podman:
             return ["--log-driver", "k8s-file"]
         return ["--log-driver", "json-file", "--log-opt", "max-size=100t"]
+
+    def user_options(self) -> list[str]:
+        """The image's user, but where we are not root: what another user shuts we could never take over."""
+        own = os.getuid()
+        return ["--user", f"{own}:{os.getgid()}"] if own != 0 and not self.is_podman else []
 
     def card_options(self, count: int) -> list[str]:
         """So many graphics cards of NVIDIA; podman knows them by their CDI names."""
