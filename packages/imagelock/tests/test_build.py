@@ -56,6 +56,17 @@ def test_a_source_change_touches_one_layer(tree: TinyTree) -> None:
     assert before[-1] != after[-1]
 
 
+def test_a_source_change_reads_no_wheel(tree: TinyTree) -> None:
+    """A wheel that nobody could read by now: neither layers nor licences are made of it again."""
+    tree.build()
+    path = tree.cache.folder / lock_wheel(tree.wheels[0]).sha256
+    path.chmod(0o644)
+    path.write_bytes(bytes(path.stat().st_size))
+    tree.write("packages/app/src/app/cli.py", "def main() -> int:\n    return 1\n")
+    tree.commit()
+    assert tree.build().reused == 2
+
+
 def test_another_commit_with_the_same_files_keeps_the_digest(tree: TinyTree) -> None:
     before = tree.build().note
     tree.write("README.md", "Docs.\n")

@@ -12,11 +12,10 @@ import os
 import re
 import zipfile
 from collections.abc import Sequence
-from email.parser import HeaderParser
 from pathlib import Path
 from tarfile import open as open_tar
 
-from imagelock.canonical import canonical_json
+from imagelock.canonical import canonical_json, sha256_bytes
 from imagelock.inputs import Inputs, locate
 from imagelock.layer import LayerResult
 from imagelock.lockfile import Lock, LockedDeb
@@ -35,13 +34,22 @@ def find_licences(lock: Lock, inputs: Inputs, layers: Sequence[LayerResult], mem
     """What each wheel and package says of its licence; an empty tuple when it says nothing.
 
     Packages' copyright files are read from the finished layer, which is many times faster than to
-    unpack the packages once more; an image that leaves them out has no licences to tell.
+    unpack the packages once more; an image that leaves them out has no licences to tell. The answer is
+    remembered by the hashes of all that it was read from, so that a changed line reads no wheel.
     """
     memory.mkdir(parents=True, exist_ok=True)
-    found = {row.sha256: tuple(wheel_licences(locate(inputs, row))) for row in lock.wheels}
     layer = next((layer for layer in layers if layer.name == SYSTEM), None)
+    wheels, debs = ([[row.name, row.sha256] for row in rows] for rows in (lock.wheels, lock.debs))
+    sources = [VERSION, layer.digest if layer else "", wheels, debs]
+    note = memory / f"{sha256_bytes(canonical_json(sources))}.json"
+    if note.exists():
+        known: dict[str, list[str]] = json.loads(note.read_bytes())
+        return {sha256: tuple(said) for sha256, said in known.items()}
+    found = {row.sha256: tuple(wheel_licences(locate(inputs, row))) for row in lock.wheels}
     told = recall(layer, memory) if layer and lock.debs else {}
-    return found | {row.sha256: package_licences(row, told) for row in lock.debs}
+    found |= {row.sha256: package_licences(row, told) for row in lock.debs}
+    remember(found, note)
+    return found
 
 
 def package_licences(row: LockedDeb, told: dict[str, list[str]]) -> tuple[str, ...]:
@@ -59,10 +67,15 @@ def recall(layer: LayerResult, memory: Path) -> dict[str, list[str]]:
         told: dict[str, list[str]] = json.loads(note.read_bytes())
         return told
     told = read_layer(layer.blob_path)
+    remember(told, note)
+    return told
+
+
+def remember(told: object, note: Path) -> None:
+    """Write a note whole or not at all."""
     scratch = note.with_name(f".{note.name}.{os.getpid()}")
     scratch.write_bytes(canonical_json(told))
     scratch.rename(note)
-    return told
 
 
 def read_layer(blob: Path) -> dict[str, list[str]]:
@@ -88,6 +101,8 @@ def link_target(target: str, file: str | None) -> str:
 
 def wheel_licences(path: Path) -> list[str]:
     """License-Expression, else a License field that is a name, else the classifiers."""
+    from email.parser import HeaderParser  # imported here: slow to import, and most builds read no wheel
+
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name.count("/") == 1]
         metadata = next((name for name in names if name.endswith(".dist-info/METADATA")), None)
