@@ -95,7 +95,7 @@ def drive(engine: Engine, source: Path, life: int) -> None:
     if not [data for data in engine.find_data(tags) if data.transient is None]:
         engine.push_data(source, tags)
     plans = [ensure_plan(engine, spec)[0].plan_id for spec in (plan(FIRST, MIDDLE), plan(MIDDLE, LAST))]
-    wait_for(lambda: all_done(engine, plans, life) or None, seconds=120)
+    wait_for(lambda: all_done(engine, plans, life) or None, seconds=300)
 
 
 def all_done(engine: Engine, plans: list[str], lives: int) -> bool:
