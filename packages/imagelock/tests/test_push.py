@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+import socket
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from imagelock.build import build
 from imagelock.canonical import sha256_bytes
 from imagelock.errors import ImageError
 from imagelock.push import make_pins, push
@@ -46,6 +51,52 @@ def test_a_broken_off_push_goes_on(tree: TinyTree, registry: Registry) -> None:
     registry.upload("tiny", layer, tree.project.layout("tiny").blob_path(layer))
     done = push(tree.project, "tiny", registry)
     assert (done.uploaded, done.skipped) == (3, 1)
+
+
+@pytest.fixture
+def docker_registry(tmp_path: Path) -> Iterator[Registry]:
+    """The registry that Debian ships, whose repositories do not see each other's blobs."""
+    if not shutil.which("docker-registry"):
+        pytest.skip("docker-registry is not installed here")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = {
+        "version": "0.1", "http": {"addr": f"127.0.0.1:{port}"},
+        "storage": {"filesystem": {"rootdirectory": str(tmp_path / "docker-registry")}},
+    }  # fmt: skip
+    (tmp_path / "registry.yml").write_text(json.dumps(settings))
+    process = subprocess.Popen(
+        ["docker-registry", "serve", tmp_path / "registry.yml"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        for _ in range(100):
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield parse_registry(f"127.0.0.1:{port}")
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_layers_of_another_image_are_mounted_not_sent(tree: TinyTree, docker_registry: Registry) -> None:
+    text = tree.image_toml.read_text().replace('name = "tiny"', 'name = "other"')
+    tree.write("images/other/image.toml", text)
+    lock = tree.image_toml.with_name("image.lock").read_text()
+    tree.write("images/other/image.lock", lock.replace('image = "tiny"', 'image = "other"'))
+    tree.commit()
+    tree.build()
+    note = build(tree.project, "other", offline=True).note
+    first = push(tree.project, "tiny", docker_registry)
+    assert (first.uploaded, first.mounted) == (4, 0)
+    second = push(tree.project, "other", docker_registry)
+    assert (second.uploaded, second.mounted) == (2, 2)  # its own: the config, and the top layer with its name
+    for row in note["layers"]:
+        assert len(docker_registry.blob("other", row["digest"])) == row["size"]
+    assert not docker_registry.mount("tiny", "0" * 64, "other")
 
 
 def test_what_is_pulled_is_what_was_built(tree: TinyTree, registry: Registry) -> None:

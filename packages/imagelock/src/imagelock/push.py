@@ -29,6 +29,7 @@ class Pushed:
     uploaded: int
     skipped: int
     attached: bool
+    mounted: int = 0
 
 
 def built_note(project: Project, name: str) -> dict[str, Any]:
@@ -50,10 +51,13 @@ def push(project: Project, name: str, registry: Registry) -> Pushed:
                          f"{there}; tags are written once, so delete it there or change the version",
                          code="conflict")  # fmt: skip
     manifest = layout.read_blob(digest)
-    uploaded = skipped = 0
+    uploaded = skipped = mounted = 0
     for row in blobs_of(manifest):
         if registry.has_blob(name, row):
             skipped += 1
+            continue
+        if mount_from_others(project, name, registry, row):
+            mounted += 1
             continue
         registry.upload(name, row, layout.blob_path(row))
         uploaded += 1
@@ -66,7 +70,17 @@ def push(project: Project, name: str, registry: Registry) -> Pushed:
         raise ImageError(f"{registry.address} says {name}:{tag} is sha256:{confirmed}, not the "
                          f"pushed sha256:{digest}: do not use this tag", code="corrupt")  # fmt: skip
     attached = attach(registry, name, layout, digest, len(manifest))
-    return Pushed(f"{registry.address}/{name}:{tag}", digest, uploaded, skipped, attached)
+    return Pushed(f"{registry.address}/{name}:{tag}", digest, uploaded, skipped, attached, mounted)
+
+
+def mount_from_others(project: Project, name: str, registry: Registry, digest: str) -> bool:
+    """True when the registry gave us the blob out of the repository of another image built here."""
+    for other in project.names():
+        if other != name and project.layout(other).blob_path(digest).exists() and (
+            registry.has_blob(other, digest) and registry.mount(name, digest, other)
+        ):  # fmt: skip
+            return True
+    return False
 
 
 def blobs_of(manifest: bytes) -> list[str]:

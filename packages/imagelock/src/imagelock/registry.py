@@ -54,6 +54,15 @@ class Registry:
         status, _, _ = self.ask("HEAD", self.path(repository, f"blobs/sha256:{digest}"))
         return status == 200
 
+    def mount(self, repository: str, digest: str, other: str) -> bool:
+        """Let a repository have a blob that another one of this registry has; False when it will not."""
+        name = f"{self.prefix}/{other}" if self.prefix else other
+        query = urlencode({"mount": f"sha256:{digest}", "from": name})
+        status, headers, _ = self.ask("POST", self.path(repository, f"blobs/uploads/?{query}"))
+        if status == 202 and "location" in headers:  # it began an upload instead: take that back
+            self.ask("DELETE", urlsplit(headers["location"]).path)
+        return status == 201
+
     def upload(self, repository: str, digest: str, source: Path | bytes) -> None:
         """Send a blob in one streamed PUT; the registry checks its digest."""
         status, headers, data = self.ask("POST", self.path(repository, "blobs/uploads/"))

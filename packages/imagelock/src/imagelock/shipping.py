@@ -82,7 +82,8 @@ def run_push(project: Project, options: argparse.Namespace) -> int:
         done = push(project, name, registry)
         how = "attached" if done.attached else "kept as files (no referrers API there)"
         print(f"{done.reference} sha256:{done.digest} "
-              f"({done.uploaded} blobs sent, {done.skipped} were there; SBOM, provenance {how})")  # fmt: skip
+              f"({done.uploaded} blobs sent, {done.mounted} mounted, {done.skipped} were there; "
+              f"SBOM, provenance {how})")  # fmt: skip
     return 0
 
 
