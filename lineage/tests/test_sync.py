@@ -46,6 +46,14 @@ def test_the_second_sync_writes_nothing(world: World, empty_tracker: Tracker, sy
     assert proof.points > 100
 
 
+def test_a_log_that_was_changed_in_mlflow_is_drift(world: World, empty_tracker: Tracker, sync: Sync) -> None:
+    sync(into=empty_tracker)
+    (mlflow_id,) = visible(empty_tracker, run_named(world, "train-tfidf-svm"))
+    empty_tracker.client.log_text(mlflow_id, "all went well\n", "knitfab/log.txt")
+    (difference,) = prove(world, empty_tracker).drift
+    assert difference.endswith("file knitfab/log.txt has other bytes")
+
+
 def test_mlflow_answers_what_was_trained_on_this(world: World, tracker: Tracker, sync: Sync) -> None:
     sync()
     dataset = next(entry for entry in run_named(world, "train-probe").inputs if entry.path == "/in/dataset")

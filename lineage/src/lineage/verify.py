@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from .apply import read_capped_log
 from .difference import find_conflicts, find_steps, keep_one_of_each
-from .keys import sha256_text
 from .ledger import open_ledger
 from .mapping import wanted_runs
 from .reading import Progress, read_snapshot
@@ -72,7 +72,7 @@ def verify(source: Source, tracker: Tracker, options: Options, tell: Progress) -
     for index, (want, have) in enumerate(shown):
         tell("comparing", index, len(shown))
         drift += [f"{want.name}: {conflict}" for conflict in find_conflicts(want, have)]
-        drift += [f"{want.name}: {reason}" for reason in _deep_differences(tracker, want, have)]
+        drift += [f"{want.name}: {reason}" for reason in _deep_differences(source, tracker, want, have)]
     wants = [want for want, _ in shown]
     return Proof(
         runs=len(wants),
@@ -95,7 +95,7 @@ def _surplus(wanted: Sequence[Wanted], kept: Mapping[str, Mirrored]) -> list[str
     ]
 
 
-def _deep_differences(tracker: Tracker, want: Wanted, have: Mirrored) -> Iterator[str]:
+def _deep_differences(source: Source, tracker: Tracker, want: Wanted, have: Mirrored) -> Iterator[str]:
     """What the ordinary difference takes on trust: every point of the curve, every byte of a file."""
     series: dict[str, set[Point]] = {}
     for point in want.curve:
@@ -112,10 +112,12 @@ def _deep_differences(tracker: Tracker, want: Wanted, have: Mirrored) -> Iterato
         for artifact in want.artifacts:
             if artifact.path not in there:
                 yield f"file {artifact.path} is absent"
-            elif artifact.text is not None:
-                path = tracker.client.download_artifacts(have.mlflow_id, artifact.path, scratch)
-                if f"sha256:{sha256_text(Path(path).read_text('utf-8'))}" != artifact.identity:
-                    yield f"file {artifact.path} has other bytes"
+                continue
+            # Without a text it is the Run's log, which stays with the engine: read it there once more.
+            text = artifact.text if artifact.text is not None else read_capped_log(source, want.run_id)
+            path = tracker.client.download_artifacts(have.mlflow_id, artifact.path, scratch)
+            if Path(path).read_bytes() != text.encode():
+                yield f"file {artifact.path} has other bytes"
 
 
 def _say(step: Step, kept: Mapping[str, Mirrored]) -> str:
