@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from newscore.errors import NewsError
-from newscore.labels import LabelSet
+from newscore.labels import Label, LabelSet
 from newsjudge.cells import CellCache
 from newsjudge.geval import GEvalJudge
 from newsjudge.judge import Answer, JudgeIdentity, Question, Verdict
@@ -98,3 +98,9 @@ def test_answers_with_probabilities_are_not_repeated(labels: LabelSet, tmp_path:
     table, ledger = tabulate(judge, labels, tmp_path, repeats=3)
     assert ledger.asked == 25
     assert table.methods == {"logits": 25}
+
+
+def test_more_labels_than_pairs_can_be_asked_of_are_refused() -> None:
+    labels = LabelSet(tuple(Label(str(number)) for number in range(1001)))
+    with pytest.raises(NewsError, match=r"1,002,001 pairs.*newsjudge cases"):
+        label_pairs(labels)

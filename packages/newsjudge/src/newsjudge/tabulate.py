@@ -11,12 +11,16 @@ from dataclasses import dataclass, field
 from itertools import product
 from statistics import fmean
 
+from newscore.errors import NewsError
 from newscore.labels import LabelSet
 
 from newsjudge.calibration import calibrate
 from newsjudge.cells import Cell, CellCache, cell_for, cell_key
 from newsjudge.judge import Case, Judge, Question, Verdict, sha256_text
 from newsjudge.table import JudgeTable
+
+MOST_LABELS = 1_000
+"""A million pairs."""
 
 OnAnswer = Callable[[Verdict], None]
 
@@ -41,7 +45,16 @@ class Ledger:
 
 
 def label_pairs(labels: LabelSet) -> list[Case]:
-    """Every ordered pair (actual, expected), actual-major, identical ones included."""
+    """Every ordered pair (actual, expected), actual-major, identical ones included.
+
+    Raises NewsError for so many labels that their pairs would fill the memory before one is asked.
+    """
+    if len(labels) > MOST_LABELS:
+        raise NewsError(
+            f"a table of {len(labels):,} labels would ask {len(labels) ** 2:,} pairs, and {MOST_LABELS:,}"
+            " labels are the most; judge the pairs that occur with: newsjudge cases",
+            code="invalid",
+        )
     return [Case(actual, expected) for actual, expected in product(labels.labels, repeat=2)]
 
 
