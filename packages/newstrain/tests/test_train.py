@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from newscore.errors import NewsError
 from newscore.folder import sha256_file, sha256_folder
 from newscore.measurement import read_measurement
 from newstrain.modelfolder import read_manifest
 from newstrain.settings import TrainSettings
 from newstrain.train import derive_name, run_train
+from threadpoolctl import threadpool_info
 
 Make = Callable[..., TrainSettings]
 
@@ -152,3 +154,17 @@ def test_the_card_tells_the_model(train_settings: Make, tmp_path: Path) -> None:
     assert card.startswith("# the-bar\n")
     assert "- `space`: about space" in card
     assert json.loads((tmp_path / "out" / "metrics" / "settings.json").read_text())["name"] == "the-bar"
+
+
+def test_the_threads_that_were_used_are_told(train_settings: Make, bert_path: Path, tmp_path: Path) -> None:
+    run_train(train_settings(head="probe", base_model=str(bert_path), threads=0))
+    settings = read_measurement(tmp_path / "out" / "metrics").settings
+    assert settings["threads"] == torch.get_num_threads() > 0
+    assert read_manifest(tmp_path / "out" / "model").settings["threads"] == settings["threads"]
+
+
+def test_linear_algebra_keeps_to_the_threads_given(train_settings: Make, bert_path: Path) -> None:
+    run_train(train_settings(head="probe", base_model=str(bert_path), threads=1))
+    blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    assert blas
+    assert {library["num_threads"] for library in blas} == {1}

@@ -3,8 +3,10 @@
 import logging
 
 import numpy as np
+import scipy.linalg  # noqa: F401 - its BLAS must be loaded before it can be limited
 import torch
 from newscore.errors import NewsError
+from threadpoolctl import threadpool_limits
 from transformers.utils.logging import disable_progress_bar
 
 from newstrain.settings import Device
@@ -24,6 +26,8 @@ def prepare(threads: int, seed: int) -> None:
     """Fix what makes two runs differ. Must run before a model is built: heads start at random weights."""
     if threads:
         torch.set_num_threads(threads)
+    # The probe's linear algebra is numpy's and scipy's, whose BLAS have threads of their own.
+    threadpool_limits(torch.get_num_threads(), user_api="blas")
     np.random.seed(seed)
     torch.manual_seed(seed)
     disable_progress_bar()
@@ -31,6 +35,11 @@ def prepare(threads: int, seed: int) -> None:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     # Some CUDA kernels have no deterministic twin: a warning there, the same bytes on the CPU.
     torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def threads_in_use() -> int:
+    """Threads that torch and the BLAS libraries compute with: another number adds in another order."""
+    return torch.get_num_threads()
 
 
 def peak_device_megabytes() -> float:

@@ -11,3 +11,12 @@ def start_compute(head: HeadName, device: Device, threads: int, seed: int) -> st
 
     prepare(threads, seed)
     return choose_device(device)
+
+
+def count_threads(head: HeadName) -> int:
+    """The CPU threads that `start_compute` settled on; 0 for a head that always has one."""
+    if head == "tfidf-svm":
+        return 0
+    from newstrain.backend import threads_in_use
+
+    return threads_in_use()

@@ -1,7 +1,8 @@
 """`newstrain train`: a data set and a base model in, a model folder and its measurement out."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from newscore.basemodel import BaseModel, find_base_model
@@ -12,7 +13,7 @@ from newscore.metrics import evaluate
 
 from newstrain.card import write_card
 from newstrain.checkpoint import CheckpointFolder
-from newstrain.compute import start_compute
+from newstrain.compute import count_threads, start_compute
 from newstrain.contract import Fitted, Job
 from newstrain.cost import CostMeter
 from newstrain.heads import open_head
@@ -48,6 +49,7 @@ def run_train(settings: TrainSettings) -> None:
             cost=meter.read(fitted.cost),
             notes=(
                 "validation numbers: the same articles chose the temperature",
+                *_note_memory(fitted.numbers, settings),
                 *fitted.notes,
             ),
         )
@@ -68,6 +70,8 @@ def _prepare_job(settings: TrainSettings) -> Job:
         )
     base = None if settings.head == "tfidf-svm" else find_base_model(settings.base_model)
     device = start_compute(settings.head, settings.device, settings.threads, settings.seed)
+    # From here on the number that is used, so that the result tells it.
+    settings = replace(settings, threads=count_threads(settings.head))
     say(f"{len(train)} articles to learn from, {len(validation)} to validate on, device {device}")
     return Job(
         train=train,
@@ -77,17 +81,18 @@ def _prepare_job(settings: TrainSettings) -> Job:
         base=base,
         device=device,
         start_progress=Progress,
-        checkpoints=_open_checkpoints(settings, dataset, base),
+        checkpoints=_open_checkpoints(settings, dataset, base, device),
     )
 
 
 def _open_checkpoints(
-    settings: TrainSettings, dataset: DataSet, base: BaseModel | None
+    settings: TrainSettings, dataset: DataSet, base: BaseModel | None, device: str
 ) -> CheckpointFolder | None:
     if settings.scratch is None:
         return None
     identity = {
         "settings": _recorded_settings(settings, base),
+        "device": device,
         "data": dataset.fingerprint,
         "base": _describe_base(base),
         "versions": library_versions(),
@@ -122,6 +127,16 @@ def _describe_model(job: Job, fitted: Fitted) -> tuple[Manifest, dict[str, float
     numbers["validation_nll_uncalibrated"] = mean_nll(logits, targets)
     numbers["temperature"] = temperature
     return manifest, numbers
+
+
+def _note_memory(numbers: Mapping[str, float], settings: TrainSettings) -> list[str]:
+    """What a reader must know where the memory was too small for the batches asked for."""
+    if "articles_at_once" not in numbers:
+        return []
+    return [
+        f"memory was short: from step {numbers['reduced_at_step']:.0f} on, batches of {settings.batch_size}"
+        f" were computed {numbers['articles_at_once']:.0f} articles at a time; a step's articles are the same"
+    ]
 
 
 def _recorded_settings(settings: TrainSettings, base: BaseModel | None) -> dict[str, object]:
