@@ -109,4 +109,4 @@ def test_killed_and_resumed_is_uninterrupted(
 
 def _checkpoints(scratch: Path) -> list[Path]:
     ours = list(scratch.glob("*/checkpoint.safetensors"))
-    return ours + list(scratch.glob("*/checkpoint-*/trainer_state.json"))
+    return ours + list(scratch.glob("*/at-once-*/checkpoint-*/trainer_state.json"))

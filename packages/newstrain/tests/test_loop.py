@@ -144,3 +144,31 @@ def test_rates_rise_and_fall(train_settings: Make, schedule: str, last: float) -
 def test_macro_f1_by_hand() -> None:
     expected, actual = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 2])
     assert macro_f1(expected, actual) == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
+
+
+class Greedy(Bag):
+    """Wants more memory than there is for more than two texts at a time."""
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        logits = super().forward(ids, mask)  # the dropout has drawn its random numbers when memory ends
+        torch.empty(2**55 if len(ids) > 2 else 0)
+        return logits
+
+
+def test_too_little_memory_is_the_training_of_smaller_batches(train_settings: Make) -> None:
+    short, plain = Greedy(dropout=0.3), Bag(dropout=0.3)
+    loop = train(train_settings(batch_size=8, epochs=2), short)
+    train(train_settings(batch_size=2, gradient_accumulation=4, epochs=2), plain)
+    assert all(torch.equal(a, b) for a, b in zip(weights_of(short), weights_of(plain), strict=True))
+    assert loop.memory_numbers == {"articles_at_once": 2.0, "reduced_at_step": 1.0}
+
+
+def test_resumed_after_too_little_memory_is_uninterrupted(train_settings: Make, tmp_path: Path) -> None:
+    whole, resumed = Greedy(dropout=0.3), Greedy(dropout=0.3)
+    settings = train_settings(batch_size=8, epochs=2, checkpoint_every=3)
+    train(settings, whole)
+    checkpoints = CheckpointFolder(tmp_path, {})
+    train(settings, Greedy(dropout=0.3), checkpoints)  # leaves the checkpoint of step 9 of 10
+    loop = train(settings, resumed, checkpoints)
+    assert loop.memory_numbers == {"articles_at_once": 2.0, "reduced_at_step": 1.0}
+    assert all(torch.equal(a, b) for a, b in zip(weights_of(whole), weights_of(resumed), strict=True))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from newscore.errors import NewsError, run_main
 from newscore.settings import parse_settings
 
+from newstrain.memory import explaining_memory
 from newstrain.settings import PredictSettings, TrainSettings
 
 _USAGE = """\
@@ -19,7 +20,13 @@ usage: newstrain COMMAND [--help] [settings]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    return run_main("newstrain", lambda: run_command(arguments))
+    return run_main("newstrain", lambda: run_explained(arguments))
+
+
+def run_explained(arguments: Sequence[str]) -> None:
+    """Run one command; too little memory becomes a sentence with its remedies."""
+    with explaining_memory():
+        run_command(arguments)
 
 
 def run_command(arguments: Sequence[str]) -> None:

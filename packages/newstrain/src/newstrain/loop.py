@@ -17,7 +17,8 @@ from newscore.errors import NewsError
 
 from newstrain.batching import plan_epoch, split_batch
 from newstrain.checkpoint import CheckpointFolder
-from newstrain.progress import Progress
+from newstrain.memory import is_out_of_memory, release
+from newstrain.progress import Progress, say
 from newstrain.settings import TrainSettings
 from newstrain.stopping import hold_signals
 from newstrain.tokens import TokenIds, pad
@@ -45,6 +46,10 @@ class State:
     stopped: bool = False
     loss_sum: float = 0.0
     loss_count: int = 0
+    at_once: int = 0
+    """Articles computed at a time; less than the batch size where the memory was too small for it."""
+    reduced_at: int = 0
+    """Step at which `at_once` was lowered last."""
     curve: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -67,7 +72,7 @@ class Loop:
         self._parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self._optimizer = _make_optimizer(self._parameters, settings)
         self._best: dict[str, torch.Tensor] = {}
-        self.state = State()
+        self.state = State(at_once=settings.batch_size)
         self._lengths = [len(row) for row in examples.rows]
         self._per_epoch = math.ceil(len(examples.rows) / self._step_size)
         whole = settings.epochs * self._per_epoch
@@ -81,6 +86,16 @@ class Loop:
     def last_loss(self) -> float:
         """Training loss of the curve's last stretch."""
         return next(p["train_loss"] for p in reversed(self.state.curve) if "train_loss" in p)
+
+    @property
+    def memory_numbers(self) -> dict[str, float]:
+        """How the batches were cut where the memory was too small for them; empty where it was not."""
+        if not self.state.reduced_at:
+            return {}
+        return {
+            "articles_at_once": float(self.state.at_once),
+            "reduced_at_step": float(self.state.reduced_at),
+        }
 
     def run(
         self,
@@ -132,11 +147,7 @@ class Loop:
         rate = rate_at(self.state.step, self.total_steps, self._settings)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        loss_sum = 0.0
-        for piece in split_batch(batch, self._settings.batch_size):
-            loss = self._loss(piece) / len(batch)
-            loss.backward()  # type: ignore[no-untyped-call]
-            loss_sum += loss.item()
+        loss_sum = self._backward_fitting(batch)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._settings.max_grad_norm)
         if not math.isfinite(loss_sum) or not math.isfinite(norm):
             raise NewsError(
@@ -146,6 +157,39 @@ class Loop:
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         self.state.step += 1
+        return loss_sum
+
+    def _backward_fitting(self, batch: Sequence[int]) -> float:
+        """Gradients of the articles' mean loss, and that loss; halves `at_once` until it fits the memory.
+
+        The step is begun anew with the random numbers it began with, so what fails, and when within the
+        step, changes nothing in what comes after: a resumed run stays equal to an uninterrupted one.
+        """
+        random = _random_state(self._device)
+        while True:
+            try:
+                return self._backward(batch)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or self.state.at_once == 1:
+                    raise
+            # Out here the error is gone, and with it the tensors it held.
+            self._optimizer.zero_grad(set_to_none=True)
+            release()
+            _put_random_state(random, self._device)
+            self.state.at_once //= 2
+            self.state.reduced_at = self.state.step + 1
+            pieces = math.ceil(self._step_size / self.state.at_once)
+            say(
+                f"memory is used up at step {self.state.step + 1}: computing {self.state.at_once} articles at"
+                f" a time from here on, {pieces} times a step; a step is still {self._step_size} articles"
+            )
+
+    def _backward(self, batch: Sequence[int]) -> float:
+        loss_sum = 0.0
+        for piece in split_batch(batch, self.state.at_once):
+            loss = self._loss(piece) / len(batch)
+            loss.backward()  # type: ignore[no-untyped-call]
+            loss_sum += loss.item()
         return loss_sum
 
     def _loss(self, indexes: Sequence[int]) -> torch.Tensor:
@@ -195,16 +239,14 @@ class Loop:
             state.stopped = state.epochs_since_best >= patience
 
     def _count_tokens(self, batch: Sequence[int]) -> tuple[int, int]:
-        pieces = split_batch([self._lengths[i] for i in batch], self._settings.batch_size)
+        pieces = split_batch([self._lengths[i] for i in batch], self.state.at_once)
         return sum(map(sum, pieces)), sum(len(piece) * max(piece) for piece in pieces)
 
     def _checkpoint(self, checkpoints: CheckpointFolder) -> None:
         tensors = {f"model/{n}": p.detach() for n, p in self._parameters.items()}
         tensors |= {f"best/{n}": p for n, p in self._best.items()}
         tensors |= _flatten(self._optimizer)
-        tensors["random/cpu"] = torch.get_rng_state()
-        if self._device == "cuda":
-            tensors["random/cuda"] = torch.cuda.get_rng_state()
+        tensors |= {f"random/{name}": state for name, state in _random_state(self._device).items()}
         checkpoints.save(tensors, vars(self.state))
 
     def _restore(self, checkpoints: CheckpointFolder) -> None:
@@ -212,13 +254,12 @@ class Loop:
         if found is None:
             return
         tensors, state = found
-        self.state = State(**cast(Mapping[str, object], state))  # type: ignore[arg-type]
+        known = cast(Mapping[str, object], state)
+        self.state = State(**{"at_once": self._settings.batch_size, **known})  # type: ignore[arg-type]
         self._put_trainable(_below("model/", tensors))
         self._best = {n: t.to(self._device) for n, t in _below("best/", tensors).items()}
         _unflatten(self._optimizer, _below("optimizer/", tensors))
-        torch.set_rng_state(tensors["random/cpu"])
-        if self._device == "cuda":
-            torch.cuda.set_rng_state(tensors["random/cuda"])
+        _put_random_state(_below("random/", tensors), self._device)
 
     def _put_trainable(self, tensors: Mapping[str, torch.Tensor]) -> None:
         with torch.no_grad():
@@ -247,6 +288,17 @@ def macro_f1(expected: np.ndarray, actual: np.ndarray) -> float:
         right = np.sum((expected == label) & (actual == label))
         scores.append(2 * right / (np.sum(expected == label) + np.sum(actual == label)))
     return float(np.mean(scores))
+
+
+def _random_state(device: str) -> dict[str, torch.Tensor]:
+    cuda = {"cuda": torch.cuda.get_rng_state()} if device == "cuda" else {}
+    return {"cpu": torch.get_rng_state(), **cuda}
+
+
+def _put_random_state(state: Mapping[str, torch.Tensor], device: str) -> None:
+    torch.set_rng_state(state["cpu"])
+    if device == "cuda":
+        torch.cuda.set_rng_state(state["cuda"])
 
 
 def _make_optimizer(

@@ -8,6 +8,7 @@ import json
 import math
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,12 +28,14 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
 
 from newstrain.contract import Job
-from newstrain.progress import Progress
+from newstrain.memory import halve
+from newstrain.progress import Progress, say
 from newstrain.prompting import Prompting
 from newstrain.stopping import StopRequest, hold_signals
 from newstrain.tokens import padding_id
 
 _IGNORED = -100
+_AT_ONCE = "at-once-"
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,17 @@ class SftOutcome:
     rates: dict[str, float]
 
 
-def run_sft(module: Any, prompting: Prompting, job: Job) -> SftOutcome:
-    """Train the module in place; resumes from the job's checkpoints."""
+def run_sft(module: Any, prompting: Prompting, job: Job, at_once: int) -> SftOutcome:
+    """Train the module in place, so many articles at a time; resumes from the job's checkpoints.
+
+    A step's articles are the same however many are computed at a time, for trl groups them by the step.
+    """
     rows = _make_rows(prompting, job)
     collator = _CountingCollator(padding_id(prompting.tokenizer))
-    with _output_folder(job) as folder, _signals(job) as request:
+    with _output_folder(job, at_once) as folder, _signals(job) as request:
         trainer = SFTTrainer(
             model=module,
-            args=_make_config(job, folder),
+            args=_make_config(job, folder, at_once),
             train_dataset=Dataset.from_list(rows),
             processing_class=prompting.tokenizer,
             data_collator=collator,
@@ -61,6 +67,8 @@ def run_sft(module: Any, prompting: Prompting, job: Job) -> SftOutcome:
         watcher = _Watcher(job, collator, request)
         trainer.add_callback(watcher)
         checkpoint = _last_whole_checkpoint(folder)
+        # peft looks for config.json beside a GGUF file, to say whether the vocabulary grew: it did not.
+        warnings.filterwarnings("ignore", "Could not find a config file")
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         watcher.close()
         request.leave()
@@ -84,15 +92,15 @@ def _make_rows(prompting: Prompting, job: Job) -> list[dict[str, list[int]]]:
     return rows
 
 
-def _make_config(job: Job, folder: Path) -> SFTConfig:
+def _make_config(job: Job, folder: Path, at_once: int) -> SFTConfig:
     settings = job.settings
     schedule = "constant_with_warmup" if settings.schedule == "constant" else settings.schedule
     return SFTConfig(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
         max_steps=settings.max_steps or -1,
-        per_device_train_batch_size=settings.batch_size,
-        gradient_accumulation_steps=settings.gradient_accumulation,
+        per_device_train_batch_size=at_once,
+        gradient_accumulation_steps=settings.batch_size * settings.gradient_accumulation // at_once,
         learning_rate=settings.learning_rate,
         lr_scheduler_type=schedule,
         warmup_steps=settings.warmup,
@@ -195,13 +203,35 @@ class _Watcher(TrainerCallback):
         return {} if self._progress is None else self._progress.rates()
 
 
-@contextmanager
-def _output_folder(job: Job) -> Iterator[Path]:
+def articles_at_once(job: Job) -> int:
+    """How many articles to compute at a time: the batch size, or what an earlier process came down to."""
+    found = [] if job.checkpoints is None else job.checkpoints.path.glob(f"{_AT_ONCE}*")
+    return min((int(path.name.removeprefix(_AT_ONCE)) for path in found), default=job.settings.batch_size)
+
+
+def come_down(job: Job, at_once: int) -> int:
+    """Fewer articles at a time, from the first step on: kept with the checkpoints, if there are any."""
+    step = job.settings.batch_size * job.settings.gradient_accumulation
+    fewer = halve(at_once, step)
+    say(
+        f"memory is used up: beginning again with {fewer} articles at a time, {step // fewer} times a step;"
+        f" a step is still {step} articles"
+    )
     if job.checkpoints is not None:
-        yield job.checkpoints.path
+        (job.checkpoints.path / f"{_AT_ONCE}{fewer}").mkdir(exist_ok=True)
+        shutil.rmtree(job.checkpoints.path / f"{_AT_ONCE}{at_once}", ignore_errors=True)
+    return fewer
+
+
+@contextmanager
+def _output_folder(job: Job, at_once: int) -> Iterator[Path]:
+    if job.checkpoints is not None:
+        folder = job.checkpoints.path / f"{_AT_ONCE}{at_once}"
+        folder.mkdir(exist_ok=True)
+        yield folder
         return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        yield Path(scratch)
 
 
 @contextmanager

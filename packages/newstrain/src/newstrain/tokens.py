@@ -4,8 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from newscore.errors import NewsError
 from transformers import PreTrainedTokenizerBase
 
+from newstrain.memory import is_out_of_memory, release
+from newstrain.progress import say
 from newstrain.settings import Truncation
 
 TokenIds = list[int]
@@ -68,6 +71,11 @@ def special_tokens(tokenizer: PreTrainedTokenizerBase) -> tuple[TokenIds, TokenI
 def padding_id(tokenizer: PreTrainedTokenizerBase) -> int:
     """The id that fills short rows: the tokenizer's own, else its end of text (GPT-2 has no other)."""
     if tokenizer.pad_token_id is None:
+        if tokenizer.eos_token is None:
+            raise NewsError(
+                "the base model's tokenizer has neither a padding token nor an end of text: name one in its"
+                " tokenizer_config.json"
+            )
         tokenizer.pad_token = tokenizer.eos_token
     return int(tokenizer.pad_token_id)
 
@@ -92,14 +100,38 @@ def score_in_batches(
 ) -> torch.Tensor:
     """`score` of every row, (rows, width) float32 on the CPU, in the order of the rows.
 
-    `after` is told each batch's real tokens and slots.
+    `after` is told each batch's real tokens and slots. A batch that does not fit the memory is computed in
+    halves, and so are the ones after it; only the last bits of a score depend on it.
     """
     results: list[torch.Tensor | None] = [None] * len(rows)
+    most = max(map(len, batches))
     with torch.inference_mode():
         for batch in batches:
             chosen = [rows[i] for i in batch]
-            scores = score(chosen).float().cpu()
+            scores, most = _score_fitting(chosen, score, most)
             for i, row in zip(batch, scores, strict=True):
                 results[i] = row
             after(sum(map(len, chosen)), len(chosen) * max(map(len, chosen)))
     return torch.stack([row for row in results if row is not None])
+
+
+def _score_fitting(
+    rows: list[TokenIds], score: Callable[[list[TokenIds]], torch.Tensor], most: int
+) -> tuple[torch.Tensor, int]:
+    """The scores of the rows, at most so many computed at once, and how many fitted."""
+    parts: list[torch.Tensor] = []
+    done = 0
+    while done < len(rows):
+        piece = rows[done : done + most]
+        try:
+            parts.append(score(piece).float().cpu())
+            done += len(piece)
+            continue
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error) or len(piece) == 1:
+                raise
+        # Out here the error is gone, and with it the tensors it held.
+        release()
+        most = len(piece) // 2
+        say(f"memory is used up: scoring {most} articles at a time from here on")
+    return torch.cat(parts), most

@@ -15,11 +15,13 @@ from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
 
 from newstrain import bases
 from newstrain.batching import plan_scoring
+from newstrain.compute import start_compute
 from newstrain.contract import Fitted, Job, Logits
 from newstrain.encoder import fitting_length
+from newstrain.memory import is_out_of_memory, release
 from newstrain.prompting import Prompting
 from newstrain.settings import Truncation
-from newstrain.sft import run_sft
+from newstrain.sft import articles_at_once, come_down, run_sft
 from newstrain.tokens import TokenIds, pad, padding_id, score_in_batches
 from newstrain.tuning import TunedModel, evaluation_mode, open_tuned, start_tuning
 
@@ -111,37 +113,21 @@ class CausalHead:
     """Learns and rebuilds `CausalScorer`."""
 
     def fit(self, job: Job) -> Fitted:
-        """Fine-tune on prompt + label + end of text, the loss on the label and its end only."""
-        settings, base = job.settings, job.required_base
-        tokenizer = bases.load_tokenizer(base.path, base.gguf_file)
-        tuned = start_tuning(
-            AutoModelForCausalLM,
-            TaskType.CAUSAL_LM,
-            base,
-            settings,
-            {"pad_token_id": padding_id(tokenizer)},
-        )
-        prompting = Prompting(
-            tokenizer,
-            settings.prompt,
-            job.labels.names,
-            fitting_length(tuned.module, settings.max_length),
-            settings.truncation,
-        )
-        trainable = bases.count_parameters(tuned.module, trainable=True)
-        outcome = run_sft(tuned.module, prompting, job)
-        tuned.merge()
-        return Fitted(
-            CausalScorer(tuned.module, prompting, job.device, tuned),
-            numbers={
-                "trainable_parameters": trainable,
-                "parameters": bases.count_parameters(tuned.module),
-                "steps": float(outcome.steps),
-                "train_loss": outcome.loss,
-            },
-            curve=outcome.curve,
-            cost=outcome.rates,
-        )
+        """Fine-tune on prompt + label + end of text, the loss on the label and its end only.
+
+        Too little memory begins it again with fewer articles at a time, and then it is that training.
+        """
+        at_once = articles_at_once(job)
+        while True:
+            try:
+                return _fit(job, at_once)
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error) or at_once == 1:
+                    raise
+            # Out here the error is gone, and with it the model it held.
+            release()
+            at_once = come_down(job, at_once)
+            start_compute("causal", job.settings.device, job.settings.threads, job.settings.seed)
 
     def load(self, folder: Path, facts: Mapping[str, object], labels: LabelSet, device: str) -> CausalScorer:
         """Rebuild from the merged model, or from base/ and adapter/."""
@@ -155,3 +141,30 @@ class CausalHead:
             cast(Truncation, facts["truncation"]),
         )
         return CausalScorer(module, prompting, device)
+
+
+def _fit(job: Job, at_once: int) -> Fitted:
+    settings, base = job.settings, job.required_base
+    tokenizer = bases.load_tokenizer(base.path, base.gguf_file)
+    padding = {"pad_token_id": padding_id(tokenizer)}
+    tuned = start_tuning(AutoModelForCausalLM, TaskType.CAUSAL_LM, base, settings, padding)
+    prompting = Prompting(
+        tokenizer,
+        settings.prompt,
+        job.labels.names,
+        fitting_length(tuned.module, settings.max_length),
+        settings.truncation,
+    )
+    trainable = bases.count_parameters(tuned.module, trainable=True)
+    outcome = run_sft(tuned.module, prompting, job, at_once)
+    tuned.merge()
+    numbers = {
+        "trainable_parameters": trainable,
+        "parameters": bases.count_parameters(tuned.module),
+        "steps": float(outcome.steps),
+        "train_loss": outcome.loss,
+    }
+    if at_once < settings.batch_size:
+        numbers |= {"articles_at_once": float(at_once), "reduced_at_step": 1.0}
+    scorer = CausalScorer(tuned.module, prompting, job.device, tuned)
+    return Fitted(scorer, numbers, outcome.curve, outcome.rates)

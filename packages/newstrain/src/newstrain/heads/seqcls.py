@@ -191,7 +191,7 @@ def _train(
     progress = job.start_progress(loop.total_steps)
     loop.run(progress, validate, job.checkpoints)
     progress.close()
-    numbers |= {"steps": float(loop.state.step), "train_loss": loop.last_loss}
+    numbers |= {"steps": float(loop.state.step), "train_loss": loop.last_loss, **loop.memory_numbers}
     return numbers, tuple(loop.state.curve), progress.rates()
 
 
