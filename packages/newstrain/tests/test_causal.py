@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from newscore.errors import NewsError
 from newstrain.bases import load_model, load_tokenizer
 from newstrain.heads.causal import CausalScorer
 from newstrain.prompting import Prompting
+from newstrain.tokens import padding_id
 from transformers import AutoModelForCausalLM
 
 LABELS = ["sport", "space", "space moon", "trade price market"]
@@ -36,3 +38,15 @@ def test_a_label_that_begins_another_is_another(scorer: CausalScorer) -> None:
     assert len({tuple(row) for row in scorer._prompting.completions}) == len(LABELS)
     scores = scorer.score(["moon"], 1)[0]
     assert scores[1] != scores[2]
+
+
+def test_labels_the_tokenizer_cannot_tell_apart_are_refused(gpt2_path: Path) -> None:
+    with pytest.raises(NewsError, match=r"labels 'cooking' and 'weather'.*the same tokens"):
+        Prompting(load_tokenizer(gpt2_path), "{text}", ["sport", "cooking", "weather"], 32, "head")
+
+
+def test_a_tokenizer_without_any_end_is_refused(gpt2_path: Path) -> None:
+    tokenizer = load_tokenizer(gpt2_path)
+    tokenizer.eos_token = tokenizer.pad_token = None
+    with pytest.raises(NewsError, match="neither a padding token nor an end of text"):
+        padding_id(tokenizer)

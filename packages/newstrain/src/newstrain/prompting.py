@@ -46,6 +46,16 @@ class Prompting:
         """Each label's tokens and the end of text: so no label is the beginning of another."""
         # Written as it follows the prompt's last word, with the blank in the label's first token.
         rows = plain_ids(self.tokenizer, [f" {name}" for name in self._label_names])
+        seen: dict[tuple[int, ...], str] = {}
+        for name, row in zip(self._label_names, rows, strict=True):
+            other = seen.setdefault(tuple(row), name)
+            if other != name:  # they would share every score, and the first would always win
+                raise NewsError(
+                    f"labels {other!r} and {name!r}: the base's tokenizer makes the same tokens of both;"
+                    " rename one, or use another base model or head"
+                )
+        if self.tokenizer.eos_token_id is None:
+            raise NewsError("the base model's tokenizer has no end of text: use another base model or head")
         return [[*row, int(self.tokenizer.eos_token_id)] for row in rows]
 
     @cached_property
