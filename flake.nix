@@ -57,7 +57,8 @@
       # What an image's bytes depend on: its folder and its packages' sources, nothing else of the tree.
       sourceOf = name: declaration:
         let
-          wanted = [ "images/${name}" ] ++ declaration.python.packages;
+          common = if declaration ? extends then [ "images/${declaration.extends}.toml" ] else [ ];
+          wanted = [ "images/${name}" ] ++ common ++ declaration.python.packages;
           root = toString self;
           isWanted = path:
             builtins.any

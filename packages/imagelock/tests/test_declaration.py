@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from imagelock.build import watched
 from imagelock.declaration import read_declaration
 from imagelock.errors import ImageError
 from imagelock.samples import TinyTree
@@ -34,3 +35,46 @@ def test_the_resolving_hash_ignores_env_and_comments(tree: TinyTree) -> None:
     assert read_declaration(tree.image_toml).resolving_hash() == before
     tree.image_toml.write_text(text.replace('"tinylib"', '"tinylib", "more"'))
     assert read_declaration(tree.image_toml).resolving_hash() != before
+
+
+def share(tree: TinyTree, text: str) -> None:
+    """Let the image extend images/common.toml with this text."""
+    tree.write("images/common.toml", "schema = 1\n" + text)
+    own = tree.image_toml.read_text()
+    tree.image_toml.write_text(own.replace("schema = 1\n", 'schema = 1\nextends = "common"\n'))
+
+
+def test_an_image_extends_what_it_shares(tree: TinyTree) -> None:
+    alone = read_declaration(tree.image_toml)
+    share(tree, '[config.env]\nLANG = "C"\nMORE = "1"\n[config]\nworkdir = "/srv"\n[winners]\n"a/*" = "b"\n')
+    both = read_declaration(tree.image_toml)
+    assert both.config.env == {**alone.config.env, "MORE": "1"}
+    assert (both.config.workdir, both.config.cmd) == ("/srv", alone.config.cmd)
+    assert both.winners == {**alone.winners, "a/*": "b"}
+    assert both.python == alone.python
+
+
+def test_what_is_shared_is_a_part_of_the_image(tree: TinyTree) -> None:
+    share(tree, "[debian]\n")
+    assert "images/common.toml" in watched(read_declaration(tree.image_toml))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('name = "x"\n', "has 'name': a file that images extend may have the sections config, debian"),
+        ('[config]\ncomand = ["x"]\n', "unknown key 'comand'"),
+        ("[config", "common.toml is not valid TOML"),
+    ],
+)
+def test_a_mistake_in_what_is_shared_is_named(tree: TinyTree, text: str, said: str) -> None:
+    share(tree, text)
+    with pytest.raises(ImageError, match=said):
+        read_declaration(tree.image_toml)
+
+
+def test_extending_nothing_names_the_image(tree: TinyTree) -> None:
+    share(tree, "")
+    (tree.root / "images" / "common.toml").unlink()
+    with pytest.raises(ImageError, match=r"common\.toml does not exist: correct extends in .*image\.toml"):
+        read_declaration(tree.image_toml)

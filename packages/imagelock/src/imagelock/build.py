@@ -113,7 +113,8 @@ def watched(declaration: Declaration) -> list[str]:
     """The paths of a tree that an image is made of."""
     folders = [f"{folder}/src" for folder in declaration.python.packages]
     projects = [f"{folder}/pyproject.toml" for folder in declaration.python.packages]
-    return [f"images/{declaration.name}", *folders, *projects]
+    common = [f"images/{declaration.extends}.toml"] if declaration.extends else []
+    return [f"images/{declaration.name}", *common, *folders, *projects]
 
 
 def recipe_key(recipe: Recipe) -> str:

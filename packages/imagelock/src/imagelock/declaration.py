@@ -1,4 +1,7 @@
-"""images/<name>/image.toml: what an image shall hold, in names. Knows no hash and no address."""
+"""images/<name>/image.toml: what an image shall hold, in names. Knows no hash and no address.
+
+What several images have in common stands once, in a file beside their folders that they extend.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +57,7 @@ class Declaration:
     name: str
     version: str
     description: str = ""
+    extends: str = ""  # images/<extends>.toml, whose values hold where this file gives none
     platform: str = "linux/amd64"
     base: str = ""
     debian: DebianPart = DebianPart()
@@ -82,17 +86,10 @@ SECTIONS: dict[str, type] = {"debian": DebianPart, "python": PythonPart, "config
 
 def read_declaration(path: Path) -> Declaration:
     """Read and check one image.toml; ImageError names file, key and remedy."""
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ImageError(
-            f"{path} does not exist: name an image that has a folder with an image.toml",
-            code="missing",
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ImageError(f"{path} is not valid TOML: {error}") from None
-    if raw.pop("schema", None) != 1:
-        raise ImageError(f"{path}: schema must be 1, the only form this imagelock reads")
+    raw = read_table(path, "name an image that has a folder with an image.toml")
+    extends = raw.get("extends", "")
+    if extends:
+        raw = extend(read_common(path.parent.parent / f"{extends}.toml", path), raw)
     values: dict[str, Any] = {}
     for key, value in raw.items():
         section = SECTIONS.get(key)
@@ -103,6 +100,38 @@ def read_declaration(path: Path) -> Declaration:
             f"{path}: name is {declaration.name!r} but its folder is {path.parent.name!r}; make them equal"
         )
     return declaration
+
+
+def read_common(path: Path, reader: Path) -> dict[str, Any]:
+    """The file that an image.toml extends: sections alone, since the rest tells one image from another."""
+    raw = read_table(path, f"correct extends in {reader}")
+    known = {*SECTIONS, "winners"}
+    if unknown := sorted(raw.keys() - known):
+        raise ImageError(f"{path} has {unknown[0]!r}: a file that images extend may have the sections "
+                         f"{', '.join(sorted(known))} alone")  # fmt: skip
+    return raw
+
+
+def read_table(path: Path, remedy: str) -> dict[str, Any]:
+    """A TOML file of schema 1, without that line."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ImageError(f"{path} does not exist: {remedy}", code="missing") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ImageError(f"{path} is not valid TOML: {error}") from None
+    if raw.pop("schema", None) != 1:
+        raise ImageError(f"{path}: schema must be 1, the only form this imagelock reads")
+    return raw
+
+
+def extend(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Own values over common ones: tables key by key, lists and texts whole."""
+    merged = dict(common)
+    for key, value in own.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = extend(merged[key], value) if both else value
+    return merged
 
 
 def build(cls: type, raw: object, where: str) -> Any:
