@@ -94,7 +94,9 @@ def train_limited(megabytes: int, settings: TrainSettings) -> "subprocess.Comple
     )
 
 
-@pytest.mark.parametrize("head", ["seqcls", "causal"])
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("head", ["seqcls"])
 def test_too_little_memory_gives_the_model_of_smaller_batches(
     head: str,
     wide_paths: dict[str, Path],
@@ -117,6 +119,7 @@ def test_too_little_memory_gives_the_model_of_smaller_batches(
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_memory_for_not_even_one_article_is_one_sentence(
     wide_paths: dict[str, Path],
     long_path: Path,
