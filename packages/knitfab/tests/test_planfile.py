@@ -89,7 +89,7 @@ def test_log_without_tags_is_a_log() -> None:
         (SMALL + "outputs: [{path: /out, tags: ['knit#id:x']}]", 'cannot have tag starting with "knit#"'),
         (SMALL + "active: maybe", "active must be true or false, not 'maybe'"),
         (SMALL + "resources: {cpu: many}", "quantities must match"),
-        (SMALL + "annotations: [x]", '"x" is not formatted as KEY=VALUE'),
+        (SMALL + "annotations: [x]", "annotation format error (should be key=value): x"),
         (SMALL + "args: text", "args must be a list"),
         (SMALL + "image: bb:2", "line 3: the key 'image' is used twice"),
         ("- a", "a plan file must be an object"),

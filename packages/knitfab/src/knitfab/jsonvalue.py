@@ -57,6 +57,13 @@ def as_object(value: object, what: str) -> Mapping[str, object]:
     return value
 
 
+def as_fields(value: object, what: str, *names: str) -> Mapping[str, object]:
+    """An object as Go reads it: these names in any case, the last of one name counts, null is empty."""
+    known = {name.lower(): name for name in names}
+    fields = as_object({} if value is None else value, what)
+    return {known.get(key.lower(), key): item for key, item in fields.items()}
+
+
 def as_list(value: object, what: str) -> Sequence[object]:
     """`value`, which must be a JSON list; null is the empty list."""
     if value is None:

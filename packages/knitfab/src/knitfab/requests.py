@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from knitfab.errors import KnitError, bad_request
 from knitfab.image import parse_image
-from knitfab.jsonvalue import as_object, get_items, get_optional, get_optional_text, get_texts
+from knitfab.jsonvalue import as_fields, get_items, get_optional, get_optional_text, get_texts
 from knitfab.records import OnNode, PlanSpec, Tag
 from knitfab.wire import (
     annotation_from_json,
@@ -52,7 +52,7 @@ class ResourceChange:
 
 def spec_to_json(spec: PlanSpec) -> dict[str, object]:
     """The body of `POST /api/plans`; what is not given is left out."""
-    fields: dict[str, object] = {"image": spec.image}
+    fields: dict[str, object] = {"image": spec.image} if spec.image else {}
     fields |= {"annotations": pairs_to_json(spec.annotations)} if spec.annotations else {}
     fields |= {"entrypoint": list(spec.entrypoint)} if spec.entrypoint else {}
     fields |= {"args": list(spec.args)} if spec.args else {}
@@ -68,7 +68,8 @@ def spec_to_json(spec: PlanSpec) -> dict[str, object]:
 def spec_from_json(value: object) -> PlanSpec:
     """A plan spec; what can't be read is a 400 in Knitfab's words. Rules that need a meaning: validation.py.
 
-    The image is normalised, quantities are canonical, tags and annotations sorted. An absent image is `""`.
+    The image is normalised, quantities are canonical, tags and annotations sorted. An absent image is `""`,
+    an empty one is refused.
     """
     try:
         return read_spec(value)
@@ -76,10 +77,27 @@ def spec_from_json(value: object) -> PlanSpec:
         raise bad_request("can not understand the requested json", error.message) from error
 
 
+_PLAN_FIELDS = (
+    "image",
+    "entrypoint",
+    "args",
+    "inputs",
+    "outputs",
+    "log",
+    "resources",
+    "active",
+    "on_node",
+    "service_account",
+    "annotations",
+)
+
+
 def read_spec(value: object) -> PlanSpec:
     """A plan spec; what can't be read is told as it is."""
-    fields = as_object(value, "a plan")
+    fields = as_fields(value, "a plan", *_PLAN_FIELDS)
     image = get_optional_text(fields, "image") or ""
+    if "image" in fields and image in ("", ":"):
+        raise KnitError("a repository name must be specified", code="invalid")
     active = fields.get("active")
     if active is not None and not isinstance(active, bool):
         raise KnitError(f"active must be true or false, not {active!r}", code="invalid")
@@ -88,7 +106,7 @@ def read_spec(value: object) -> PlanSpec:
         image=str(parse_image(image)) if image else "",
         inputs=get_items(fields, "inputs", mountpoint_from_json),
         outputs=get_items(fields, "outputs", mountpoint_from_json),
-        log=None if log is None else tags_from_json(as_object(log, "log")),
+        log=None if log is None else tags_from_json(as_fields(log, "log", "tags")),
         entrypoint=get_texts(fields, "entrypoint"),
         args=get_texts(fields, "args"),
         on_node=get_optional(fields, "on_node", on_node_from_json) or OnNode(),
@@ -119,7 +137,7 @@ def tag_change_to_json(change: TagChange) -> dict[str, object]:
 
 def tag_change_from_json(value: object) -> TagChange:
     """The body of `PUT /api/data/{id}`; each part may be null or absent."""
-    fields = as_object(value, "a tag change")
+    fields = as_fields(value, "a tag change", "add", "remove", "remove_key")
     return TagChange(
         get_items(fields, "add", tag_from_json),
         get_items(fields, "remove", tag_from_json),
@@ -138,7 +156,7 @@ def annotation_change_to_json(change: AnnotationChange) -> dict[str, object]:
 
 def annotation_change_from_json(value: object) -> AnnotationChange:
     """The body of `PUT /api/plans/{id}/annotations`; each part may be null or absent."""
-    fields = as_object(value, "an annotation change")
+    fields = as_fields(value, "an annotation change", "add", "remove", "remove_key")
     return AnnotationChange(
         get_items(fields, "add", annotation_from_json),
         get_items(fields, "remove", annotation_from_json),
@@ -153,11 +171,12 @@ def resource_change_to_json(change: ResourceChange) -> dict[str, object]:
 
 def resource_change_from_json(value: object) -> ResourceChange:
     """The body of `PUT /api/plans/{id}/resources`; each part may be null or absent."""
-    fields = as_object(value, "a resource change")
+    fields = as_fields(value, "a resource change", "set", "unset")
     limits = get_optional(fields, "set", resources_from_json) or {}
     return ResourceChange(limits, get_texts(fields, "unset"))
 
 
 def service_account_from_json(value: object) -> str:
     """The body of `PUT /api/plans/{id}/serviceaccount`."""
-    return get_optional_text(as_object(value, "a service account"), "service_account") or ""
+    name = "service_account"
+    return get_optional_text(as_fields(value, "a service account", name), name) or ""

@@ -11,9 +11,26 @@ from typing import Final
 
 from knitfab.errors import KnitError
 
-_RFC3339: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII
+_LAYOUT: Final = "2006-01-02T15:04:05.999999999Z07:00"
+_STEPS: Final = tuple(
+    (name, re.compile(pattern, re.ASCII), word, limits)
+    for name, pattern, word, limits in (
+        ("2006", r"(\d{4})", "year", (0, 9999)),
+        ("-", "-", "", ()),
+        ("01", r"(\d\d)", "month", (1, 12)),
+        ("-", "-", "", ()),
+        ("02", r"(\d\d)", "day", (0, 99)),
+        ("T", "T", "", ()),
+        ("15", r"(\d\d?)", "hour", (0, 23)),
+        (":", ":", "", ()),
+        ("04", r"(\d\d)", "minute", (0, 59)),
+        (":", ":", "", ()),
+        ("05", r"(\d\d)", "second", (0, 59)),
+    )
 )
+"""How Go reads its layout: each part on its own, its range at once; the day's range at the end."""
+_FRACTION: Final = re.compile(r"[.,](\d+)", re.ASCII)
+_ZONE: Final = re.compile(r"Z|([+-])(\d\d):(\d\d)", re.ASCII)
 _UNITS: Final[dict[str, Fraction]] = {
     "ns": Fraction(1, 1000),
     "us": Fraction(1),
@@ -39,16 +56,30 @@ def format_timestamp(when: datetime) -> str:
 
 def parse_timestamp(text: str) -> datetime:
     """An RFC 3339 date-time; digits below the microsecond are cut."""
-    match = _RFC3339.fullmatch(text)
-    if match is None:
-        raise KnitError(_not_a_time(text), code="invalid")
-    fraction = int((match[7] or "0")[:6].ljust(6, "0"))
+    rest, numbers = text, list[int]()
+    for name, pattern, word, limits in _STEPS:
+        match = pattern.match(rest)
+        if match is None:
+            raise _not_a_time(text, rest, name)
+        rest = rest[match.end() :]
+        if limits:
+            numbers.append(_in_range(text, int(match[1]), word, *limits))
+    fraction = _FRACTION.match(rest)
+    rest = rest[fraction.end() :] if fraction else rest
+    zone = _ZONE.match(rest)
+    if zone is None:
+        raise _not_a_time(text, rest, "Z07:00")
+    offset = _offset(text, zone)
+    if extra := rest[zone.end() :]:
+        raise _out_of_form(text, f'extra text: "{extra}"')
+    year, month, day, hour, minute, second = numbers
+    micros = int(fraction[1][:6].ljust(6, "0")) if fraction else 0
     try:
-        zone = UTC if match[8] else _offset(match[9], int(match[10]), int(match[11]))
-        year, month, day, hour, minute, second = (int(match[place]) for place in range(1, 7))
-        return datetime(year, month, day, hour, minute, second, fraction, zone)
-    except ValueError as error:
-        raise KnitError(f'parsing time "{text}": {error}', code="invalid") from error
+        if abs(offset) < timedelta(days=1):
+            return datetime(year, month, day, hour, minute, second, micros, timezone(offset))
+        return datetime(year, month, day, hour, minute, second, micros, UTC) - offset
+    except (ValueError, OverflowError) as error:
+        raise _out_of_form(text, f"{'day' if year else 'year'} out of range") from error
 
 
 def utc_micros(when: datetime) -> int:
@@ -57,16 +88,29 @@ def utc_micros(when: datetime) -> int:
     return (when.replace(tzinfo=None) - datetime(1970, 1, 1) - offset) // timedelta(microseconds=1)
 
 
-def _offset(sign: str, hours: int, minutes: int) -> timezone:
-    if hours > 23 or minutes > 59:
-        raise ValueError("offset out of range")
+def _offset(text: str, zone: re.Match[str]) -> timedelta:
+    if zone[1] is None:
+        return timedelta()
+    hours = _in_range(text, int(zone[2]), "time zone offset hour", 0, 24)
+    minutes = _in_range(text, int(zone[3]), "time zone offset minute", 0, 60)
     offset = timedelta(hours=hours, minutes=minutes)
-    return timezone(-offset if sign == "-" else offset)
+    return -offset if zone[1] == "-" else offset
 
 
-def _not_a_time(text: str) -> str:
-    layout = "2006-01-02T15:04:05.999999999Z07:00"
-    return f'parsing time "{text}" as "{layout}": cannot parse "{text}" as RFC 3339'
+def _in_range(text: str, number: int, word: str, lowest: int, highest: int) -> int:
+    if not lowest <= number <= highest:
+        raise _out_of_form(text, f"{word} out of range")
+    return number
+
+
+def _not_a_time(text: str, rest: str, part: str) -> KnitError:
+    return KnitError(
+        f'parsing time "{text}" as "{_LAYOUT}": cannot parse "{rest}" as "{part}"', code="invalid"
+    )
+
+
+def _out_of_form(text: str, problem: str) -> KnitError:
+    return KnitError(f'parsing time "{text}": {problem}', code="invalid")
 
 
 def parse_duration(text: str) -> timedelta:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from knitfab.errors import KnitError
 from knitfab.image import Image, parse_image, split_tag
 from knitfab.jsonvalue import (
+    as_fields,
     as_object,
     as_text,
     get_items,
@@ -97,12 +98,22 @@ def tags_to_json(tags: Iterable[Tag]) -> list[str]:
 
 
 def annotation_from_json(value: object) -> tuple[str, str]:
-    """An annotation or node label `"key=value"`, both sides trimmed."""
-    text = as_text(value, "an annotation")
+    """An annotation `"key=value"`, both sides trimmed."""
+    key, text = _pair_from_json(value, "annotation")
+    return key.strip(), text.strip()
+
+
+def _label_from_json(value: object) -> tuple[str, str]:
+    """A node label `"key=value"`; blanks stay, and make it invalid."""
+    return _pair_from_json(value, "label")
+
+
+def _pair_from_json(value: object, what: str) -> tuple[str, str]:
+    text = as_text(value, what)
     key, equals, rest = text.partition("=")
     if not equals:
-        raise KnitError(f'"{text}" is not formatted as KEY=VALUE', code="invalid")
-    return key.strip(), rest.strip()
+        raise KnitError(f"{what} format error (should be key=value): {text}", code="invalid")
+    return key, rest
 
 
 def pairs_to_json(pairs: Iterable[tuple[str, str]]) -> list[str]:
@@ -112,8 +123,8 @@ def pairs_to_json(pairs: Iterable[tuple[str, str]]) -> list[str]:
 
 def mountpoint_from_json(value: object) -> Mountpoint:
     """`{path, tags}`."""
-    fields = as_object(value, "a mountpoint")
-    return Mountpoint(get_text(fields, "path"), tags_from_json(fields))
+    fields = as_fields(value, "a mountpoint", "path", "tags")
+    return Mountpoint(get_optional_text(fields, "path") or "", tags_from_json(fields))
 
 
 def mountpoint_to_json(mountpoint: Mountpoint) -> Json:
@@ -179,8 +190,9 @@ def on_node_to_json(on_node: OnNode) -> Json:
 
 def on_node_from_json(value: object) -> OnNode:
     """`{may, prefer, must}` of `"key=value"`."""
-    fields = as_object(value, "on_node")
-    return OnNode(*(get_items(fields, name, annotation_from_json) for name in ("may", "prefer", "must")))
+    levels = ("may", "prefer", "must")
+    fields = as_fields(value, "on_node", *levels)
+    return OnNode(*(get_items(fields, name, _label_from_json) for name in levels))
 
 
 def resources_from_json(value: object) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from knitfab.errors import KnitError, bad_request, error_text
+from knitfab.errors import KnitError, error_text
 from knitfab.records import (
     KNIT_ID,
     KNIT_TIMESTAMP,
@@ -83,8 +83,10 @@ def change_tags(
 ) -> Data:
     """Removals, additions and what follows from them, in one transaction."""
     check_user_tags(add)
-    for key in (*(tag.key for tag in remove), *remove_keys):
-        _refuse_reserved(key)
+    for tag in remove:
+        _refuse_reserved(tag.key)
+    for key in remove_keys:
+        _refuse_reserved(key, ". not removable.")
     with core.database.write() as tx:
         if add and not data_rows.exists(tx, knit_id):
             raise KnitError("correspontind data is missing", code="not_found")
@@ -102,13 +104,16 @@ def check_user_tags(tags: Sequence[Tag]) -> None:
         _refuse_reserved(tag.key)
         problem = tag_problem(tag)
         if problem is not None:
-            raise bad_request("format error", problem)
+            raise _format_error(problem)
 
 
-def _refuse_reserved(key: str) -> None:
+def _refuse_reserved(key: str, more: str = "") -> None:
     if key.startswith(SYSTEM_PREFIX):
-        text = f'tag key "{SYSTEM_PREFIX}..." is reserved for system tags: {key[:80]}'
-        raise KnitError(error_text("format error", text), code="invalid")
+        raise _format_error(f'tag key "{SYSTEM_PREFIX}..." is reserved for system tags{more}')
+
+
+def _format_error(problem: str) -> KnitError:
+    return KnitError(error_text("format error", problem, problem), code="invalid")
 
 
 @contextmanager

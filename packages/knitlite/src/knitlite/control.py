@@ -73,8 +73,6 @@ def delete(core: Core, run_id: str) -> None:
 def _refuse_retry(core: Core, tx: sqlite3.Connection, run: RunRow, *, is_root: bool) -> None:
     if run.status == "invalidated":
         raise not_found()
-    if is_root:
-        raise conflict("prohibited operation", "Root run cannot be retried")
     if run.status in UNFINISHED:
         raise conflict("the run may not be finished", _WAIT, _possibly_running(run.run_id))
     if _is_depended_on(tx, run.run_id):
@@ -82,6 +80,8 @@ def _refuse_retry(core: Core, tx: sqlite3.Connection, run: RunRow, *, is_root: b
         raise conflict(_IN_USE, advice, _depended_on(run.run_id))
     if core.transfers.is_open(_output_ids(tx, run.run_id)):
         raise conflict("the run may not be finished", _WAIT, _possibly_running(run.run_id))
+    if is_root:
+        raise conflict("prohibited operation", "Root run cannot be retried")
 
 
 def _refuse_delete(core: Core, tx: sqlite3.Connection, run: RunRow) -> None:

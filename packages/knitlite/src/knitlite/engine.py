@@ -30,7 +30,7 @@ from knitlite.root import Root
 from knitlite.run_rows import RunQuery
 from knitlite.runners import Runner
 from knitlite.runners.process import ProcessRunner
-from knitlite.statuses import SEARCHABLE
+from knitlite.statuses import check_statuses
 from knitlite.views import show_runs
 
 MAX_FILES: Final = 100_000
@@ -276,9 +276,7 @@ def to_run_query(
     window: tuple[int | None, int | None],
 ) -> RunQuery:
     """The conditions on rows; invalid when a status is none that can be searched for."""
-    if set(statuses) - SEARCHABLE:
-        known = '"waiting", "deactivated", "starting", "running", "done" or "failed"'
-        raise bad_request(f'"status" should be one of {known}')
+    check_statuses(statuses)
     return RunQuery(tuple(plans), tuple(inputs), tuple(outputs), tuple(statuses), *window)
 
 

@@ -1,8 +1,9 @@
 """The statuses of a Run and the changes between them, as data. Knows no database and no process."""
 
+from collections.abc import Iterable
 from typing import Final
 
-from knitfab.errors import conflict
+from knitfab.errors import bad_request, conflict
 
 TRANSITIONS: Final[dict[str, frozenset[str]]] = {
     "deactivated": frozenset({"waiting", "aborting"}),
@@ -35,6 +36,13 @@ def transient_of(status: str) -> str | None:
     if status == "done":
         return None
     return "processing" if status in UNFINISHED else "failed"
+
+
+def check_statuses(statuses: Iterable[str]) -> None:
+    """Raises the 400 of a search for a status that can't be searched for."""
+    if set(statuses) - SEARCHABLE:
+        known = '"waiting", "deactivated", "starting", "running", "done" or "failed"'
+        raise bad_request(f'"status" should be one of {known}')
 
 
 def check_transition(old: str, new: str) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import pytest
 
@@ -30,6 +31,7 @@ class Row:
 def _plan(name: str, problem: str, *, inputs: object = None, **fields: object) -> Row:
     """A plan with this problem. The text stands twice: as the advice and as the cause."""
     body = {"image": "busybox:1.36", "inputs": [_IN] if inputs is None else inputs, **fields}
+    body = {key: value for key, value in body.items() if value is not None}
     text = f"plan spec is invalid: {problem}"
     message = f"bad request\n{text}\n caused by:{text}"
     return Row(name, "POST", "/plans", 400, message, json.dumps(body).encode(), _JSON)
@@ -38,6 +40,10 @@ def _plan(name: str, problem: str, *, inputs: object = None, **fields: object) -
 def _misread(name: str, body: object) -> Row:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Row(name, "POST", "/plans", 400, _MISREAD, content, _JSON, prefix=True)
+
+
+def _no_time(text: str, rest: str, part: str) -> str:
+    return f'"{text}" as "2006-01-02T15:04:05.999999999Z07:00": cannot parse "{rest}" as "{part}"'
 
 
 _STATUS = '"status" should be one of "waiting", "deactivated", "starting", "running", "done" or "failed"'
@@ -57,14 +63,19 @@ QUERIES = [
     ),
     *(
         Row(
-            f"since of {kind} is only a date",
+            f"since of {kind} is {text}",
             "GET",
-            f"/{kind}?since=2024-01-01",
+            f"/{kind}?since={quote(text)}",
             400,
-            f"bad request\n{_SINCE}\n caused by:parsing time ",
-            prefix=True,
+            f"bad request\n{_SINCE}\n caused by:parsing time {problem}",
         )
         for kind in ("data", "runs")
+        for text, problem in [
+            ("2024-01-01", _no_time("2024-01-01", "", "T")),
+            ("2024-01-01t00:00:00z", _no_time("2024-01-01t00:00:00z", "t00:00:00z", "T")),
+            ("2024-02-30T00:00:00Z", '"2024-02-30T00:00:00Z": day out of range'),
+            ("2024-01-01T00:00:00Zx", '"2024-01-01T00:00:00Zx": extra text: "x"'),
+        ]
     ),
     *(
         Row(
@@ -77,6 +88,7 @@ QUERIES = [
         for kind in ("data", "runs")
     ),
     Row("bogus status", "GET", "/runs?status=bogus", 400, f"bad request\n{_STATUS}", prefix=True),
+    Row("empty status", "GET", "/runs?status=done,&since=now", 400, f"bad request\n{_STATUS}"),
     Row("search for deleted", "GET", "/runs?status=invalidated", 400, f"bad request\n{_STATUS}", prefix=True),
     Row(
         "active=yes",
@@ -84,6 +96,17 @@ QUERIES = [
         "/plans?active=yes",
         400,
         "bad request\nquery specification is incorrect\n caused by:incorrect query param active",
+    ),
+    *(
+        Row(
+            f"{name} without a colon",
+            "GET",
+            f"/plans?image=:&{name}=abc",
+            400,
+            "bad request\nquery specification is incorrect\n"
+            f" caused by:incorrect query param {name.replace('_', '-')}",
+        )
+        for name in ("in_tag", "out_tag")
     ),
     Row(
         "image without a name",
@@ -101,7 +124,16 @@ _LOG = 'log cannot have tag starting with "knit#" (reserved by system)'
 PLANS = [
     Row("plan as text", "POST", "/plans", 400, _TYPE, b"{}", "text/plain"),
     Row("plan with a charset", "POST", "/plans", 400, _TYPE, b"{}", "application/json; charset=utf-8"),
-    _plan("no image", "nameless or versionless image(:)", image=""),
+    _plan("no image", "nameless or versionless image(:)", image=None),
+    Row(
+        "an empty image",
+        "POST",
+        "/plans",
+        400,
+        f"{_MISREAD}\n caused by:a repository name must be specified",
+        b'{"image":"","inputs":[{"path":"/in","tags":["type:x"]}]}',
+        _JSON,
+    ),
     _plan("no inputs", "unreachable plan: no inputs", inputs=[]),
     _plan(
         "no tag on an input",
@@ -165,7 +197,7 @@ PLANS = [
     _misread("annotation without =", {"image": "busybox:1", "inputs": [_IN], "annotations": ["x"]}),
 ]
 
-_MEDIA = "code=415, message=Unsupported Media Type"
+_ASKED = "bad request\ncan not understand the request"
 
 UNKNOWNS = [
     *(
@@ -231,20 +263,35 @@ class ErrorRules:
         assert answer.status == 405
         assert "GET" in answer.headers["allow"]
 
-    @pytest.mark.parametrize("change", ["resources", "annotations", "serviceaccount"])
-    def test_change_of_a_plan_needs_json(self, site: Site, change: str) -> None:
+    def test_options(self, site: Site) -> None:
+        answer = site.send("OPTIONS", f"/plans/{UNKNOWN}/active")
+        assert answer.status == 204
+        assert set(answer.headers["allow"].split(", ")) == {"OPTIONS", "PUT", "DELETE"}
+        assert answer.body == b""
+
+    @pytest.mark.parametrize(
+        ("change", "advice"),
+        [("resources", f"{_ASKED}ed json"), ("annotations", _ASKED), ("serviceaccount", _ASKED)],
+    )
+    def test_change_of_a_plan_needs_json(self, site: Site, change: str, advice: str) -> None:
         plan = site.engine.apply_plan(site.spec(active=False))
         answer = site.send("PUT", f"/plans/{plan.plan_id}/{change}", b"{}", {"Content-Type": "text/plain"})
         assert answer.status == 400
-        assert answer.message.startswith("bad request\n")
-        assert answer.message.endswith(f" caused by:{_MEDIA}")
+        assert answer.message == f"{advice}\n caused by:code=415, message=Unsupported Media Type"
+        assert site.send("PUT", f"/plans/{plan.plan_id}/{change}").status == 200
+
+    def test_bad_annotation_in_a_change(self, site: Site) -> None:
+        answer = site.send_json("PUT", f"/plans/{UNKNOWN}/annotations", {"add": ["x"]})
+        assert answer.status == 400
+        problem = "annotation format error (should be key=value): x"
+        assert answer.message == f"{_ASKED}\n caused by:code=400, message={problem}, internal={problem}"
 
     @pytest.mark.parametrize(
         "change",
         [
             {"add": ["knit#id:x"]},
             {"add": [{"key": "knit#id", "value": "x"}]},
-            {"remove": ["knit#timestamp:x"]},
+            {"remove": ["knit#timestamp:2024-01-01T00:00:00Z"]},
             {"remove_key": ["knit#transient"]},
         ],
     )
@@ -252,8 +299,17 @@ class ErrorRules:
         data = site.push(site.tag("a"))
         answer = site.send_json("PUT", f"/data/{data.knit_id}", change)
         assert answer.status == 400
-        assert answer.message.startswith('format error\ntag key "knit#')
-        assert "is reserved for system tags" in answer.message
+        problem = 'tag key "knit#..." is reserved for system tags'
+        problem += ". not removable." if change == {"remove_key": ["knit#transient"]} else ""
+        assert answer.message == f"format error\n{problem}\n caused by:{problem}"
+
+    @pytest.mark.parametrize("body", [b"", b"[]", b'{"add": ["x"]}', b'{"add": [{"key": "a"}]}'])
+    def test_unreadable_change_of_tags(self, site: Site, body: bytes) -> None:
+        answer = site.send("PUT", f"/data/{UNKNOWN}", body)
+        assert answer.status == 400
+        heading, problem, cause = answer.message.split("\n")
+        assert heading == "format error"
+        assert cause == f" caused by:{problem}"
 
     @pytest.mark.parametrize("kind", ["data", "runs"])
     def test_duration_without_since(self, site: Site, kind: str) -> None:

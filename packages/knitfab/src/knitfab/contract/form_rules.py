@@ -44,6 +44,17 @@ class FormRules:
         change = {"add": [str(site.tag("b"))], "colour": 1}
         assert site.send_json("PUT", f"/data/{data.knit_id}", change).status == 200
 
+    def test_fields_are_known_in_any_case(self, site: Site) -> None:
+        spec = spec_to_json(site.spec(active=False))
+        answer = site.send_json("POST", "/plans", {name.upper(): value for name, value in spec.items()})
+        assert answer.status == 200
+        assert answer.fields["active"] is False
+        assert answer.fields["entrypoint"] == spec["entrypoint"]
+
+    def test_parameters_that_can_not_be_decoded_are_ignored(self, site: Site) -> None:
+        tag = f"tag=nobody%3A{site.scope}"
+        assert site.get(f"/data?{tag}&tag=%zz&tag=a;b").body == b"[]\n"
+
     def test_data_detail(self, site: Site) -> None:
         data = site.push(site.tag("a"))
         fields = site.get(f"/data?tag=knit%23id%3A{data.knit_id}").items[0]

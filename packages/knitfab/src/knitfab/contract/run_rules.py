@@ -208,6 +208,14 @@ class RunRules:
             site.engine.retry_run(upload.run_id)
         _refused(error, "prohibited operation\nRoot run cannot be retried")
 
+    def test_retry_of_a_used_upload_is_refused(self, site: Site) -> None:
+        plan = site.engine.apply_plan(site.spec("true", active=False))
+        upload = site.push(site.tag("in")).upstream.run
+        site.wait_run(plan, "deactivated")
+        with pytest.raises(KnitError) as error:
+            site.engine.retry_run(upload.run_id)
+        _refused(error, "output of the run is in use\nDelete all downstreams of the run first")
+
     def test_delete(self, site: Site) -> None:
         """Outputs vanish, inputs are remembered, and the combination never comes back."""
         plan = site.engine.apply_plan(site.spec("true", log=[]))

@@ -1,12 +1,15 @@
 """What all handlers share: reading a JSON body, answering in JSON."""
 
 import json
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from knitfab.errors import KnitError, bad_request
 from knitfab.jsonvalue import json_line, parse_json
 
 from knitlite.http.exchange import JSON_TYPE, HttpError, Request, Response, json_response
+
+T = TypeVar("T")
 
 JSON_LIMIT: Final = 8 * 1024 * 1024
 """Bytes of a JSON body; a tag may have 1 MiB."""
@@ -33,12 +36,17 @@ def read_json(request: Request) -> object:
         raise bad_request("can not understand the requested json", error.message) from error
 
 
-def require_json_type(request: Request) -> None:
-    """Refuse a body that is not declared as JSON; parameters such as a charset are allowed."""
+def read_change(request: Request, read: Callable[[object], T], advice: str) -> T:
+    """A change of a plan, declared as JSON (a charset beside it is allowed); no body changes nothing."""
+    content = request.read_body(JSON_LIMIT)
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if declared != "application/json":
-        cause = "code=415, message=Unsupported Media Type"
-        raise bad_request("can not understand the requested json", cause)
+    if content and declared != "application/json":
+        raise bad_request(advice, "code=415, message=Unsupported Media Type")
+    try:
+        return read(parse_json(content) if content else {})
+    except KnitError as error:
+        cause = f"code=400, message={error.message}, internal={error.message}"
+        raise bad_request(advice, cause) from error
 
 
 def to_http_error(error: KnitError, **fields: str) -> HttpError:

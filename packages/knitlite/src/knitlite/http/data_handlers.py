@@ -4,12 +4,14 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from knitfab.requests import tag_change_from_json
+from knitfab.errors import KnitError, error_text
+from knitfab.jsonvalue import parse_json
+from knitfab.requests import TagChange, tag_change_from_json
 from knitfab.tarstream import pack_folder
 from knitfab.wire import data_to_json
 
 from knitlite.engine import EmbeddedEngine
-from knitlite.http.answers import answer, answer_list, read_json
+from knitlite.http.answers import JSON_LIMIT, answer, answer_list
 from knitlite.http.exchange import Request, Response
 from knitlite.http.queries import read_tags, read_window
 from knitlite.http.routes import Route
@@ -37,7 +39,7 @@ def data_routes(engine: EmbeddedEngine) -> list[Route]:
         return _send_content(engine, knit_id)
 
     def change_tags(request: Request, knit_id: str) -> Response:
-        change = tag_change_from_json(read_json(request))
+        change = _read_tag_change(request)
         data = engine.tag_data(knit_id, change.add, change.remove, change.remove_keys)
         return answer(request, data_to_json(data))
 
@@ -47,6 +49,15 @@ def data_routes(engine: EmbeddedEngine) -> list[Route]:
         Route("GET", "/api/data/{}", download),
         Route("PUT", "/api/data/{}", change_tags),
     ]
+
+
+def _read_tag_change(request: Request) -> TagChange:
+    """The body, whatever its Content-Type."""
+    try:
+        return tag_change_from_json(parse_json(request.read_body(JSON_LIMIT)))
+    except KnitError as error:
+        wire = error_text("format error", error.message, error.message)
+        raise KnitError(wire, code="invalid") from error
 
 
 def _send_content(engine: EmbeddedEngine, knit_id: str) -> Response:

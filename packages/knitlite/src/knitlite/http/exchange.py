@@ -1,5 +1,6 @@
 """A request and a response as values, apart from any socket. Knows no route."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -22,6 +23,9 @@ REASONS: Final = {
     507: "Insufficient Storage",
 }
 
+
+_UNREADABLE: Final = re.compile("%(?![0-9A-Fa-f]{2})|;")
+"""In a query parameter."""
 
 JSON_TYPE: Final = (("Content-Type", "application/json"),)
 
@@ -66,8 +70,9 @@ class Request:
     body: Body
 
     def parameters(self) -> dict[str, list[str]]:
-        """Query parameters with all their values, empty ones kept."""
-        return parse_qs(self.query, keep_blank_values=True, max_num_fields=10_000)
+        """Query parameters with all their values, empty ones kept; Go skips those it can't decode."""
+        pieces = [piece for piece in self.query.split("&") if not _UNREADABLE.search(piece)]
+        return parse_qs("&".join(pieces), keep_blank_values=True, max_num_fields=10_000)
 
     def read_body(self, limit: int) -> bytes:
         """The whole body; HttpError 413 beyond `limit` bytes."""

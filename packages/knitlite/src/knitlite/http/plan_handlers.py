@@ -10,9 +10,9 @@ from knitfab.requests import (
 from knitfab.wire import plan_to_json
 
 from knitlite.engine import EmbeddedEngine
-from knitlite.http.answers import answer, read_json, require_json_type
+from knitlite.http.answers import answer, read_change, read_json
 from knitlite.http.exchange import Request, Response
-from knitlite.http.queries import read_active, read_image, read_tags
+from knitlite.http.queries import read_active, read_image, read_plan_tags
 from knitlite.http.routes import Route
 
 
@@ -24,12 +24,10 @@ def plan_routes(engine: EmbeddedEngine) -> list[Route]:
 def _search_routes(engine: EmbeddedEngine) -> list[Route]:
     def find(request: Request) -> Response:
         parameters = request.parameters()
-        found = engine.find_plans(
-            read_active(parameters),
-            read_image(parameters),
-            read_tags(parameters, "in_tag"),
-            read_tags(parameters, "out_tag"),
-        )
+        active = read_active(parameters)
+        in_tags = read_plan_tags(parameters, "in_tag")
+        out_tags = read_plan_tags(parameters, "out_tag")
+        found = engine.find_plans(active, read_image(parameters), in_tags, out_tags)
         return answer(request, [plan_to_json(plan) for plan in found])
 
     def apply(request: Request) -> Response:
@@ -56,20 +54,17 @@ def _change_routes(engine: EmbeddedEngine) -> list[Route]:
         return answer(request, plan_to_json(engine.set_active(plan_id, False)))
 
     def set_resources(request: Request, plan_id: str) -> Response:
-        require_json_type(request)
-        change = resource_change_from_json(read_json(request))
+        change = read_change(request, resource_change_from_json, "can not understand the requested json")
         plan = engine.set_resources(plan_id, change.limits, change.unset)
         return answer(request, plan_to_json(plan))
 
     def annotate(request: Request, plan_id: str) -> Response:
-        require_json_type(request)
-        change = annotation_change_from_json(read_json(request))
+        change = read_change(request, annotation_change_from_json, "can not understand the request")
         plan = engine.annotate(plan_id, change.add, change.remove, change.remove_keys)
         return answer(request, plan_to_json(plan))
 
     def set_account(request: Request, plan_id: str) -> Response:
-        require_json_type(request)
-        account = service_account_from_json(read_json(request))
+        account = read_change(request, service_account_from_json, "can not understand the request")
         return answer(request, plan_to_json(engine.set_service_account(plan_id, account)))
 
     def drop_account(request: Request, plan_id: str) -> Response:

@@ -9,6 +9,8 @@ from knitfab.image import split_tag
 from knitfab.records import Tag
 from knitfab.times import parse_duration, parse_timestamp
 
+from knitlite.statuses import check_statuses
+
 Parameters = Mapping[str, Sequence[str]]
 
 
@@ -33,6 +35,15 @@ def _read_tag(text: str) -> Tag:
         raise bad_request(advice, f"incorrect query tag: {error.message}") from error
 
 
+def read_plan_tags(parameters: Parameters, name: str) -> tuple[Tag, ...]:
+    """The tags of a search for plans, which says less about a bad one."""
+    try:
+        return read_tags(parameters, name)
+    except KnitError as error:
+        cause = f"incorrect query param {name.replace('_', '-')}"
+        raise bad_request("query specification is incorrect", cause) from error
+
+
 def read_window(parameters: Parameters) -> Window:
     """`since` and `duration`; a duration alone is refused (Knitfab drops the connection then)."""
     since_text = first(parameters, "since")
@@ -55,7 +66,14 @@ def read_window(parameters: Parameters) -> Window:
 def read_joined(parameters: Parameters, name: str) -> tuple[str, ...]:
     """A parameter whose values are joined by commas; of repeated ones the first counts."""
     text = first(parameters, name)
-    return tuple(part for part in text.split(",") if part) if text else ()
+    return tuple(text.split(",")) if text else ()
+
+
+def read_statuses(parameters: Parameters) -> tuple[str, ...]:
+    """`status=done,failed`; refused when one is none that can be searched for."""
+    statuses = read_joined(parameters, "status")
+    check_statuses(statuses)
+    return statuses
 
 
 def read_active(parameters: Parameters) -> bool | None:

@@ -39,5 +39,8 @@ def dispatch(routes: Sequence[Route], request: Request) -> Response:
             return route.handler(request, *values)
         allowed.append(route.method)
     if allowed:
-        raise HttpError(405, headers=[("Allow", ", ".join(sorted(allowed)))])
+        headers = (("Allow", ", ".join(["OPTIONS", *sorted(allowed)])),)
+        if request.method == "OPTIONS":
+            return Response(204, headers)
+        raise HttpError(405, headers=headers)
     raise HttpError(404)

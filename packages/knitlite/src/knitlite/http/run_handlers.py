@@ -5,7 +5,7 @@ from knitfab.wire import run_to_json
 from knitlite.engine import EmbeddedEngine
 from knitlite.http.answers import answer, answer_list
 from knitlite.http.exchange import Request, Response
-from knitlite.http.queries import read_joined, read_window
+from knitlite.http.queries import read_joined, read_statuses, read_window
 from knitlite.http.routes import Route
 
 
@@ -14,12 +14,13 @@ def run_routes(engine: EmbeddedEngine) -> list[Route]:
 
     def find(request: Request) -> Response:
         parameters = request.parameters()
+        statuses = read_statuses(parameters)
         window = read_window(parameters)
         found = engine.find_runs_json(
             read_joined(parameters, "plan"),
             read_joined(parameters, "knitIdInput"),
             read_joined(parameters, "knitIdOutput"),
-            read_joined(parameters, "status"),
+            statuses,
             window.since,
             window.duration,
         )
