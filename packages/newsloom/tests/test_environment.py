@@ -4,6 +4,7 @@ import functools
 import hashlib
 import http.server
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -41,6 +42,7 @@ def project(tmp_path: Path) -> Path:
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     (root / "requirements" / "torch-cpu.lock").write_text(f"torch==2.13.0+cpu --hash=sha256:{digest}\n")
     (root / "requirements" / "runtime.lock").write_text("# nothing\n")
+    shutil.copy(SETUP.parents[4] / "requirements" / "uv.lock", root / "requirements")
     return root
 
 
@@ -109,3 +111,11 @@ def test_torch_with_other_bytes_is_refused(project: Path, index: str) -> None:
     assert result.returncode == 1
     assert "setup: the CPU build of torch was found neither" in result.stderr
     assert index in result.stderr
+
+
+def test_without_any_index_the_remedy_is_named(project: Path) -> None:
+    result = set_up(project)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("setup: pip could not install ")
+    assert "uv.lock" in result.stderr
+    assert "PIP_INDEX_URL" in result.stderr

@@ -6,8 +6,8 @@ milliseconds.
 
 torch is the one package that cannot simply be named: on Linux the Python index serves its CUDA build
 (gigabytes). The lock holds the CPU build's hash alone, so pip can take no other file. Where pip's own
-configuration finds that build (a mirror, a find-links folder) it is used; elsewhere the index that
-publishes CPU builds is asked, `NEWSLOOM_TORCH_INDEX` replacing it.
+configuration finds that build (a mirror, a find-links folder) it is used; elsewhere uv is fetched, which
+knows PyTorch's index of CPU builds, or the index is asked that `NEWSLOOM_TORCH_INDEX` names.
 """
 
 import hashlib
@@ -19,11 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[4]
-TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
-"""PyTorch's own index of CPU builds."""
-
 LOCKS = {
     "torch": "requirements/torch-cpu.lock",
+    "uv": "requirements/uv.lock",
     "runtime": "requirements/runtime.lock",
     "dev": "requirements/dev.lock",
 }
@@ -71,12 +69,10 @@ def install_lock(project: Path, environment: Path, name: str) -> bool:
     stamp = Stamp(environment / f".newsloom-{name}", [lock])
     if stamp.holds():
         return False
-    # Every requirement is pinned, so resolving would only cost time and could only go wrong.
-    arguments = ["install", "--no-deps", "--require-hashes", "-r", str(lock)]
     total = sum("==" in line and not line.startswith("#") for line in lock.read_text().splitlines())
     if name == "torch":
-        install_torch(environment, arguments)
-    elif pip(environment, arguments, total=total) != 0:
+        install_torch(project, environment, lock)
+    elif pip(environment, pinned(lock), total=total) != 0:
         raise SetupError(
             f"pip could not install {lock}, see its message above: "
             "check the network or point pip at a mirror (PIP_INDEX_URL), then call make again."
@@ -85,15 +81,28 @@ def install_lock(project: Path, environment: Path, name: str) -> bool:
     return True
 
 
-def install_torch(environment: Path, arguments: Sequence[str]) -> None:
-    """Install the CPU build from where pip is configured to look, else from the index of CPU builds."""
-    if pip(environment, arguments) == 0:
+def pinned(lock: Path) -> list[str]:
+    """The words that install a lock: all is pinned, so resolving could only cost time or go wrong."""
+    return ["install", "--no-deps", "--require-hashes", "-r", str(lock)]
+
+
+def install_torch(project: Path, environment: Path, lock: Path) -> None:
+    """Install the CPU build from where pip is configured to look, else from an index of CPU builds."""
+    if pip(environment, pinned(lock)) == 0:
         return
-    index = os.environ.get("NEWSLOOM_TORCH_INDEX", TORCH_INDEX)
-    if pip(environment, [*arguments, "--index-url", index], total=1) != 0:
+    index = os.environ.get("NEWSLOOM_TORCH_INDEX")
+    if index:
+        failed = pip(environment, [*pinned(lock), "--index-url", index], total=1)
+    else:
+        install_lock(project, environment, "uv")
+        tools = environment / "bin"
+        chosen = ["--python", str(tools / "python"), "--torch-backend", "cpu"]
+        failed = subprocess.run([str(tools / "uv"), "pip", *pinned(lock), *chosen], check=False).returncode
+    if failed:
         raise SetupError(
-            f"the CPU build of torch was found neither by pip's own configuration nor at {index}: set "
-            "NEWSLOOM_TORCH_INDEX to an index that has it, or PIP_FIND_LINKS to a folder with the wheel."
+            f"the CPU build of torch was found neither by pip's own configuration nor at "
+            f"{index or 'the index of CPU builds that uv knows'}: set NEWSLOOM_TORCH_INDEX to an index that "
+            "has it, or PIP_FIND_LINKS to a folder with the wheel."
         )
 
 
