@@ -1,6 +1,7 @@
 """Runs in real containers of docker and podman: what a job is given, and what becomes of its end."""
 
 import re
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from knitfab.records import Mountpoint, Tag
 from knitlite import EmbeddedEngine, EngineSettings
 from knitlite.runners.container import ContainerRunner
 from knitlite.runners.container_program import LABEL, Program
+from knitlite.runners.held import HeldRunner
 
 from .containers import (
     IMAGE,
@@ -184,6 +186,30 @@ def test_a_log_is_followed_while_the_job_writes_it(engine: EmbeddedEngine, tmp_p
             assert engine.get_run(run_id).status == "running"
     assert seen == b"one\ntwo\n"
     wait_for_runs(engine, plans=[plan.plan_id])
+
+
+@pytest.mark.parametrize("how", ["stop", "close"])
+def test_nobody_waits_for_a_long_pull(program: Program, tmp_path: Path, how: str) -> None:
+    """A registry takes the question and never answers it."""
+    with socket.create_server(("127.0.0.1", 0)) as registry:
+        image = f"127.0.0.1:{registry.getsockname()[1]}/newsloom-test/slow:1.0"
+        settings = EngineSettings(tmp_path / "root", ContainerRunner(program, grace_seconds=1))
+        with EmbeddedEngine.open(settings) as engine:
+            push_text(engine, tmp_path)
+            plan = engine.apply_plan(plan_of("true", image=image))
+            registry.settimeout(60)
+            held = registry.accept()
+            began = time.monotonic()
+            if how == "stop":
+                (run,) = engine.find_runs(plans=[plan.plan_id])
+                engine.stop_run(run.run_id, fail=True)
+                (run,) = wait_for_runs(engine, plans=[plan.plan_id])
+                assert ended_as(run) == ("failed", 253, "aborted by user")
+        assert time.monotonic() - began < 15
+        held[0].close()
+    with EmbeddedEngine.open(EngineSettings(tmp_path / "root", HeldRunner())) as engine:
+        (run,) = engine.find_runs(plans=[plan.plan_id])
+        assert run.status in (["failed"] if how == "stop" else ["waiting", "starting", "running"])
 
 
 def test_stop_ends_a_container_that_will_not_listen(

@@ -19,6 +19,7 @@ from knitlite.checking import check_root
 from knitlite.faults import KillAt, NoFaults
 from knitlite.runners.container import ContainerRunner
 from knitlite.runners.container_program import Program
+from knitlite.runners.held import HeldRunner
 
 from .containers import IMAGE, PROGRAMS, containers, ended_as, log_of, with_image
 from .test_recovery import CONTENT, Server, read_folder, started, wait_for
@@ -187,3 +188,13 @@ def test_killed_at_a_step(step: str, program: Program, tmp_path: Path, source: P
     with started(victims.root, NoFaults(), runner) as server:
         assert survive(server, source, 1)
     check_end(victims, tmp_path / "pulled", 1)
+
+
+def test_what_another_runner_made_is_removed(program: Program, tmp_path: Path, source: Path) -> None:
+    """The server died before it had noted the container; the next one is told to use another runner."""
+    root = tmp_path / "root"
+    with started(root, KillAt("run.spawned"), ContainerRunner(program)) as server:
+        assert not survive(server, source, 1)
+    assert len(containers(program, root)) == 1
+    with EmbeddedEngine.open(EngineSettings(root, HeldRunner())):
+        assert containers(program, root) == []

@@ -176,3 +176,29 @@ def test_a_short_task_ends_at_once(engine: EmbeddedEngine, tmp_path: Path) -> No
     push(engine, tmp_path / "data")
     wait_for(lambda: len(engine.find_runs(statuses=["done"])) == 2)
     assert time.monotonic() - began < 2
+
+
+def test_an_end_that_can_not_be_written_holds_up_nobody(
+    small: EmbeddedEngine, runner: HeldRunner, tmp_path: Path
+) -> None:
+    """Something is wrong with its content: it is tried again for ever, and meanwhile others run."""
+    push(small, tmp_path / "data")
+    spec = PlanSpec(
+        image="localhost/aa:v1",
+        entrypoint=("true",),
+        inputs=(Mountpoint("/in", (IN,)),),
+        outputs=(Mountpoint("/out", ()),),
+        resources={"cpu": "2"},
+    )
+    first = small.apply_plan(spec)
+    apply(small, "bb", cpu="2")
+    wait_for(lambda: running(small) == images("aa"))
+    contents = tmp_path / "root" / "data"
+    contents.rename(tmp_path / "elsewhere")
+    contents.touch()
+    finish(small, runner, "aa")
+    wait_for(lambda: running(small) == images("bb"))
+    assert small.find_runs(plans=[first.plan_id])[0].status == "completing"
+    contents.unlink()
+    (tmp_path / "elsewhere").rename(contents)
+    wait_for(lambda: small.find_runs(plans=[first.plan_id])[0].status == "done")

@@ -174,12 +174,26 @@ class Dispatcher:
             except _TROUBLE as error:
                 pause = _pause(tries)
                 _tell(error, f"run {execution.run_id} can't go on, next try in {pause:.0f} s: ")
-                if tries >= _TRIES and not is_passing(error):
-                    execution.despair(error)
+                if not is_passing(error):
+                    self._let_others_pass(execution)
+                    if tries >= _TRIES:
+                        execution.despair(error)
             execution.rest(pause)
             if self._closing.is_set():
                 self._give_back(execution.run_id)
                 return
+
+    def _let_others_pass(self, execution: Execution) -> None:
+        """A job that has ended needs no room any more, however long its content can't be put in place.
+
+        Where the whole machine is in trouble it keeps its place: more Runs would only make that worse.
+        """
+        if not execution.has_ended:
+            return
+        with self._lock:
+            _, thread, _ = self._executions[execution.run_id]
+            self._executions[execution.run_id] = (execution, thread, Capacity(0.0, 0.0))
+        self._core.changes.notify()
 
     def _give_back(self, run_id: str) -> None:
         """So that the Run goes on with the next engine; where that fails, the next engine does it itself."""

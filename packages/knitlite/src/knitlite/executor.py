@@ -10,8 +10,8 @@ from knitfab.tarstream import list_entries
 
 from knitlite import run_rows
 from knitlite.core import Core
-from knitlite.finishing import complete, mount_path
-from knitlite.folders import is_real_folder, open_tree
+from knitlite.finishing import complete, explain_shut, mount_path, open_root
+from knitlite.folders import is_real_folder, seal, sync_path
 from knitlite.plan_rows import StoredPlan, get_plan
 from knitlite.quantities import cpus_of, memory_of
 from knitlite.runners import ExitStatus, Job, Mount, Runner, Running
@@ -35,6 +35,7 @@ class Execution:
         self._running: Running | None = None
         self._given_up = False
         self._stopped = threading.Event()
+        self._unwanted = threading.Event()
         self._claimed = False
         self._ended: tuple[ExitStatus, Job] | None = None
         self._verdict: ExitStatus | None = None
@@ -59,6 +60,11 @@ class Execution:
         self._record_end(self._verdict)
         complete(self._core, self.run_id)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing of the job runs any more: only its end has to be written."""
+        return self._ended is not None
+
     def rest(self, seconds: float) -> None:
         """Wait; no longer when the Run is stopped meanwhile."""
         self._stopped.wait(seconds)
@@ -77,6 +83,7 @@ class Execution:
             self._given_up = self._given_up or give_up
             running = self._running
         self._stopped.set()
+        self._unwanted.set()
         if running is not None:
             running.stop()
 
@@ -116,6 +123,7 @@ class Execution:
             memory_bytes=memory_of(spec.resources),
             resources=spec.resources,
             annotations=spec.annotations,
+            unwanted=self._unwanted,
         )
         for path in (folder / "root", folder / "scratch", job.log_path.parent):
             path.mkdir(parents=True)
@@ -189,17 +197,22 @@ def is_passing(error: Exception) -> bool:
 
 
 def _judge(ended: ExitStatus, job: Job) -> ExitStatus:
-    """A job whose outputs can't be handed on did not succeed, whatever it says."""
+    """A job whose outputs can't be handed on did not succeed, whatever it says.
+
+    They are on the disk before the row that says so: after a power cut they are whole, or the Run runs again.
+    """
     if ended.code != 0:
         return ended
-    root = job.folder / "root"
-    if is_real_folder(root):
-        open_tree(root)
+    open_root(job.folder)
     for mount in job.outputs:
         if not is_real_folder(mount.source):
             return ExitStatus(1, f"(container main) Error: the output folder {mount.path} is gone")
         try:
             list_entries(mount.source)
+            seal(mount.source)
         except KnitError as error:
             return ExitStatus(1, f"(container main) Error: {error.message}")
+        except PermissionError as error:
+            return explain_shut(mount.path, error)
+    sync_path(job.log_path)
     return ended

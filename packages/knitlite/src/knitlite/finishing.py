@@ -15,6 +15,7 @@ from knitlite.core import Core
 from knitlite.folders import is_real_folder, open_tree
 from knitlite.plan_rows import StoredPlan, get_plan
 from knitlite.planning import finish_run
+from knitlite.runners import ExitStatus
 
 
 def complete(core: Core, run_id: str) -> list[str]:
@@ -29,20 +30,25 @@ def complete(core: Core, run_id: str) -> list[str]:
         plan = get_plan(tx, run.plan_id)
         knit_ids = run_rows.output_ids(tx, [run_id])[run_id]
     upload = plan.name is not None
-    root = core.folders.run_path(run_id) / "root"
-    if is_real_folder(root):
-        # A job may have shut folders behind itself; what it wrote is wanted nevertheless.
-        open_tree(root)
+    open_root(core.folders.run_path(run_id))
     step = "upload" if upload else "run"
+    shut = None
     for position, knit_id in sorted(knit_ids.items()):
         source = core.folders.incoming_path(knit_id)
         if not upload:
             source = content_path(core.folders.run_path(run_id), plan, position)
-        core.folders.publish(source, knit_id)
+        try:
+            core.folders.publish(source, knit_id)
+        except PermissionError as error:
+            # Another user's, left by a container. Where it is `data` that is shut, this fails as well.
+            core.folders.publish_nothing(knit_id)
+            shut = explain_shut("log" if position < 0 else plan.spec.outputs[position].path, error)
         if not upload:
             core.faults.reach("run.moved_one")
     core.faults.reach(f"{step}.moved")
     with core.database.write() as tx:
+        if shut is not None:
+            run_rows.fail_completing(tx, run_id, shut.code, shut.message)
         made = finish_run(tx, run_id, core.clock.now())
     core.faults.reach("upload.done" if upload else "run.finished")
     core.changes.notify()
@@ -52,6 +58,20 @@ def complete(core: Core, run_id: str) -> list[str]:
             core.folders.discard(core.folders.run_path(run_id))
         core.faults.reach("run.cleaned")
     return made
+
+
+def open_root(folder: Path) -> None:
+    """Let us read what a job shut behind itself, as far as it is ours: it is wanted nevertheless."""
+    root = folder / "root"
+    if is_real_folder(root):
+        with contextlib.suppress(PermissionError):
+            open_tree(root)
+
+
+def explain_shut(path: str, error: PermissionError) -> ExitStatus:
+    """The end of a job whose output belongs to another user, who shut it."""
+    what = f"the output {path} can't be read by the server ({error}): let the job open it (chmod -R a+rX)"
+    return ExitStatus(1, f"(container main) Error: {what}")
 
 
 def content_path(folder: Path, plan: StoredPlan, position: int) -> Path:

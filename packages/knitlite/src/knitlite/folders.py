@@ -35,6 +35,7 @@ class Folders:
         self.garbage = root / "garbage"
         for path in (self.data, self.runs, self.incoming, self.garbage):
             path.mkdir(parents=True, exist_ok=True)
+        sync_path(root)
 
     def data_path(self, knit_id: str) -> Path:
         """Where the content of finished Data lies."""
@@ -63,20 +64,33 @@ class Folders:
         seal_folder(target)
         sync_path(self.data)
 
+    def publish_nothing(self, knit_id: str) -> None:
+        """Make an empty folder the content of Data, unless they have some."""
+        self.publish(self.incoming / "nothing", knit_id)
+
     def discard(self, path: Path) -> None:
-        """Remove a folder and all in it; nothing happens when it does not exist."""
+        """Remove a folder and all in it; nothing happens when it does not exist.
+
+        Another user's folders in it, which a container left shut, stay in the garbage.
+        """
         if not is_real_folder(path):
             path.unlink(missing_ok=True)
             return
         open_folder(path)
         doomed = self.garbage / uuid4().hex
         path.rename(doomed)
-        remove_tree(doomed)
+        with contextlib.suppress(PermissionError):
+            remove_tree(doomed)
 
-    def empty_garbage(self) -> None:
-        """Delete what an earlier process had no time to delete."""
+    def empty_garbage(self) -> list[PermissionError]:
+        """Delete what an earlier process had no time to delete; why some of it can't be."""
+        refused = []
         for path in self.garbage.iterdir():
-            remove_tree(path)
+            try:
+                remove_tree(path)
+            except PermissionError as error:
+                refused.append(error)
+        return refused
 
     def names(self, folder: Path) -> set[str]:
         """The names lying directly in one of the folders."""

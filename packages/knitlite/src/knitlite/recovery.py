@@ -1,6 +1,7 @@
 """What a starting engine does about a predecessor that was killed. Runs before anything else may."""
 
 import sqlite3
+import sys
 from collections.abc import Mapping
 
 from knitfab.errors import KnitError
@@ -11,6 +12,7 @@ from knitlite.finishing import complete
 from knitlite.plan_rows import get_plan
 from knitlite.run_rows import RunQuery, RunRow, find_runs
 from knitlite.runners import Runner
+from knitlite.runners.kinds import find_runners
 from knitlite.statuses import EXECUTING, UNFINISHED
 from knitlite.uploads import fail
 
@@ -38,8 +40,9 @@ def _end_orphan(
 ) -> None:
     folder = core.folders.run_path(run_id)
     if worker is None:
-        # Killed before the handle was stored: the job never began, but its gate may still be waiting.
-        for runner in runners.values():
+        # Killed before the handle was stored: the job never began, but its gate may still be waiting, or
+        # its container lie there. Nobody knows by which runner, so all are asked.
+        for runner in (*runners.values(), *find_runners()):
             runner.end_orphan("", folder)
         return
     name, handle = worker
@@ -76,7 +79,11 @@ def _remove_debris(core: Core) -> None:
     for folder in (folders.runs, folders.incoming):
         for name in folders.names(folder):
             folders.discard(folder / name)
-    folders.empty_garbage()
+    for error in folders.empty_garbage():
+        remedy = f"its owner or root can: rm -rf {folders.garbage}/*"
+        print(
+            f"knitlite: a job's leftovers can't be removed ({error}); {remedy}", file=sys.stderr, flush=True
+        )
 
 
 def _ids(tx: sqlite3.Connection, query: str) -> set[str]:

@@ -164,6 +164,14 @@ def set_exit(tx: sqlite3.Connection, run_id: str, code: int, message: str) -> No
     )
 
 
+def fail_completing(tx: sqlite3.Connection, run_id: str, code: int, message: str) -> None:
+    """From completing to aborting, which nobody can ask for: its content turned out to be of no use."""
+    run = get_run(tx, run_id)
+    if run.status == "completing":
+        _set_status(tx, run_id, "aborting", run.updated_at)
+        set_exit(tx, run_id, code, message)
+
+
 def requeue(tx: sqlite3.Connection, run_id: str, now: int) -> None:
     """Back to waiting, at the end of the queue, without an exit."""
     tx.execute(

@@ -14,6 +14,7 @@ from knitlite import data_rows, run_rows
 from knitlite.core import Core
 from knitlite.database import explain_full_disk
 from knitlite.finishing import complete
+from knitlite.folders import seal
 from knitlite.plan_rows import UPLOADED, get_pseudo_plan
 
 
@@ -62,6 +63,8 @@ def _settle(
     core.faults.reach("upload.row")
     try:
         _take_in(core, knit_id, chunks, expected_md5)
+        # On the disk before the row that says so: after a power cut the next start believes that row.
+        seal(core.folders.incoming_path(knit_id))
         core.faults.reach("upload.bytes")
         with core.database.write() as tx:
             run_rows.change_status(tx, run_id, "completing", core.clock.now())

@@ -4,8 +4,9 @@ A runner is one file in this folder. `handle` is a short text it makes up; the e
 the job may begin, so that after a crash the next engine can find and end what is left over.
 """
 
+import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -38,6 +39,8 @@ class Job:
     memory_bytes: int
     resources: Mapping[str, str]
     annotations: tuple[tuple[str, str], ...]
+    unwanted: threading.Event = field(default_factory=threading.Event)
+    """Set once the Run is stopped: `Runner.start` need not finish what takes long, and may raise OSError."""
 
     @property
     def log_path(self) -> Path:

@@ -71,7 +71,7 @@ class ContainerRunner:
         arguments = ["create", "--pull", "never", *create_arguments(job, self._program)]
         result = self._program.call(*arguments)
         if result.returncode != 0 and self._program.call("image", "inspect", job.image).returncode != 0:
-            pulled = self._program.pull(job.image)
+            pulled = self._program.pull(job.image, job.unwanted)
             if pulled.returncode != 0:
                 raise self._explain(f"pull {job.image}", last_line(pulled))
             result = self._program.call(*arguments)

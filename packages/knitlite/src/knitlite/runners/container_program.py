@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,11 @@ from knitfab.errors import KnitError
 LABEL: Final = "knitlite.run-folder"
 """Label of every container made here: finds those whose handle was never stored."""
 
+PROGRAMS: Final = ("docker", "podman")
+"""Looked for in this order."""
+
 _GONE: Final = re.compile(r"no such (container|object)", re.IGNORECASE)
+_LOOK_SECONDS: Final = 0.2
 _REMOVE_TRIES: Final = 20
 _REMOVE_PAUSE_SECONDS: Final = 0.25
 
@@ -69,18 +74,40 @@ class Program:
             return [word for card in range(count) for word in ("--device", f"nvidia.com/gpu={card}")]
         return ["--gpus", str(count)] if count else []
 
-    def pull(self, image: str) -> subprocess.CompletedProcess[str]:
+    def pull(self, image: str, unwanted: threading.Event) -> subprocess.CompletedProcess[str]:
         """Fetch an image as docker understands its name: from its registry, or from Docker Hub.
 
+        Ends early, as a failure, once it is `unwanted`.
         podman has other rules for names without a registry, and trusts no registry on loopback without TLS.
         """
         if not self.is_podman:
-            return self.call("pull", "--quiet", image)
+            return self._call_until(unwanted, "pull", "--quiet", image)
         registry = registry_of(image)
         if registry is None:
             image = f"docker.io/{image if '/' in image else f'library/{image}'}"
         plain = ["--tls-verify=false"] if registry and is_loopback(registry) else []
-        return self.call("pull", "--quiet", *plain, image)
+        return self._call_until(unwanted, "pull", "--quiet", *plain, image)
+
+    def _call_until(self, unwanted: threading.Event, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Like `call`, but ended by SIGTERM as soon as nobody wants its result."""
+        command = [self.name, *arguments]
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        ) as process:
+            while True:
+                try:
+                    told, said = process.communicate(timeout=_LOOK_SECONDS)
+                except subprocess.TimeoutExpired:
+                    if unwanted.is_set():
+                        process.terminate()
+                    continue
+                return subprocess.CompletedProcess(command, process.returncode, told, said)
 
     def inspect(self, container: str, what: str) -> str | None:
         """A template over one container; None when there is none. KnitError when nobody answers."""
@@ -122,7 +149,7 @@ class Program:
 
 def find_program(wanted: str | None = None) -> Program:
     """A container program that answers: the one wanted, else docker, else podman. KnitError if none."""
-    candidates = [wanted] if wanted else ["docker", "podman"]
+    candidates = (wanted,) if wanted else PROGRAMS
     silent = []
     for name in filter(shutil.which, candidates):
         program = Program(name, is_podman=_is_podman(name))
