@@ -22,6 +22,9 @@ SUFFIXES = ["", "n", "u", "m", "k", "M", "G", "T", "P", "Ki", "Mi", "Gi", "Ti", 
         ("1500", "1500"),
         ("1e3", "1e3"),
         ("1e4", "10e3"),
+        ("1e20", "100e18"),
+        ("100000000000000000000", "100E"),
+        ("9Ei", "9223372036854775807"),
         ("0", "0"),
         ("0Gi", "0"),
         ("-0.25", "-250m"),
@@ -47,6 +50,12 @@ def test_canonical_form_keeps_the_number_and_is_stable(whole: int, part: int, su
     canonical = canonical_quantity(text)
     assert parse_quantity(canonical) == parse_quantity(text)
     assert canonical_quantity(canonical) == canonical
+
+
+@pytest.mark.parametrize(("text", "cause"), [("1ki", "quantity's suffix"), ("much", "regular expression")])
+def test_says_what_is_wrong(text: str, cause: str) -> None:
+    with pytest.raises(KnitError, match=cause):
+        canonical_quantity(text)
 
 
 def test_capped_and_rounded_up() -> None:
