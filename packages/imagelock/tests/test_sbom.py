@@ -7,10 +7,14 @@ import re
 from pathlib import Path
 
 import pytest
-from imagelock.licences import cyclonedx_licenses, synopses, wheel_licences
+from imagelock.licences import cyclonedx_licenses, metadata_licences, read_metadata, synopses
+from imagelock.recipe import WheelReader
 from imagelock.samples import TINY_DEB, TinyTree, make_deb, make_wheel
+from imagelock.skeleton import site_folder
 from imagelock.spdx import IDS, debian_expression, is_expression
+from imagelock.wheel import Place, Wheel
 
+PLACE = Place(site_folder("3.11"), "3.11")
 DEP5 = """\
 Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 Upstream-Name: tiny
@@ -44,7 +48,20 @@ def wheel_with(folder: Path, lines: str) -> Path:
     ],
 )
 def test_a_wheel_says_its_licence(tmp_path: Path, headers: str, said: list[str]) -> None:
-    assert wheel_licences(wheel_with(tmp_path, headers)) == said
+    path = wheel_with(tmp_path, headers)
+    assert metadata_licences(read_metadata(path, WheelReader(PLACE))) == said
+
+
+def test_metadata_is_the_same_from_the_file_and_from_what_was_read(tmp_path: Path) -> None:
+    """A wheel that carries another's METADATA along, which is not its own."""
+    files = {"some/_vendor/other-1.dist-info/METADATA": b"License: other\n"}
+    path = make_wheel(tmp_path, "some", "1.0", files, headers="License-Expression: MIT\n")
+    read = WheelReader(PLACE)
+    fresh = read_metadata(path, read)
+    assert "License-Expression: MIT" in fresh
+    read(Wheel(path, "some", "1.0"))
+    assert read.recall(path)
+    assert read_metadata(path, read) == fresh
 
 
 def test_machine_readable_copyright_files_are_read_and_others_are_not() -> None:

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 from imagelock.errors import ImageError
-from imagelock.workers import run_tasks
+from imagelock.workers import beside, run_tasks
 
 
 def nap(number: int, seconds: float) -> int:
@@ -92,3 +92,20 @@ def test_what_goes_wrong_in_working_out_a_task_ends_those_that_run() -> None:
     with pytest.raises(ImageError):
         run_tasks(tasks(), 2)
     assert time.monotonic() - begun < 5
+
+
+def test_a_task_beside_the_block_gives_its_result_as_often_as_asked() -> None:
+    with beside(partial(nap, 7, 0.1)) as result:
+        assert (result(), result()) == (7, 7)
+
+
+def test_a_task_beside_the_block_raises_where_it_is_waited_for() -> None:
+    with beside(partial(fail, "corrupt")) as result, pytest.raises(ImageError, match="no"):
+        result()
+
+
+def test_a_block_that_does_not_wait_ends_its_task() -> None:
+    begun = time.monotonic()
+    with beside(partial(nap, 1, 60.0)):
+        pass
+    assert time.monotonic() - begun < 30

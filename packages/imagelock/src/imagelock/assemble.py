@@ -7,7 +7,7 @@ changes how long it takes and nothing else.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -67,6 +67,7 @@ class Built:
     size: int
     layers: tuple[LayerResult, ...]
     reused: int
+    wheels: WheelReader  # what was read of them on the way
 
 
 def read_sources(declaration: Declaration, workspace: Workspace) -> tuple[Entry, ...]:
@@ -77,7 +78,8 @@ def read_sources(declaration: Declaration, workspace: Workspace) -> tuple[Entry,
 
 def assemble(recipe: Recipe, inputs: Inputs, cache: LayerCache, target: Path, workers: int) -> Built:
     """Make the image's layout in the empty folder `target`."""
-    made, reused = make_layers(recipe, inputs, cache, workers)
+    read = WheelReader(image_place(recipe.declaration))
+    made, reused = make_layers(partial(plan_jobs, recipe, inputs, cache, read), cache, workers)
     layout = start_layout(target)
     base_layers, base_config = copy_base(recipe.lock, inputs, layout)
     with cache.scratch() as scratch:
@@ -93,18 +95,18 @@ def assemble(recipe: Recipe, inputs: Inputs, cache: LayerCache, target: Path, wo
     manifest = add_blob(layout, make_manifest(config, rows))
     write_index(layout, *manifest, recipe.declaration.name)
     size = sum(row["size"] for row in rows) + config[1] + manifest[1]
-    return Built(recipe.declaration.name, manifest[0], config[0], size, tuple(layers), reused)
+    return Built(recipe.declaration.name, manifest[0], config[0], size, tuple(layers), reused, read)
 
 
 def make_layers(
-    recipe: Recipe, inputs: Inputs, cache: LayerCache, workers: int
+    plan: Callable[[], Iterator[Sequence[Job]]], cache: LayerCache, workers: int
 ) -> tuple[list[LayerResult], int]:
     """All layers but the source's, from the cache where they are; and how many were there."""
     order: list[str] = []
     known: dict[str, LayerResult] = {}
 
     def missing() -> Iterator[Job]:
-        for jobs in plan_jobs(recipe, inputs, cache):
+        for jobs in plan():
             order.extend(job.name for job in jobs)
             for job in sorted(jobs, key=lambda job: -job.weight()):
                 if found := cache.find(job.key()):
@@ -117,7 +119,9 @@ def make_layers(
     return [known[name] for name in order], len(known) - len(made)
 
 
-def plan_jobs(recipe: Recipe, inputs: Inputs, cache: LayerCache) -> Iterator[Sequence[Job]]:
+def plan_jobs(
+    recipe: Recipe, inputs: Inputs, cache: LayerCache, read: WheelReader
+) -> Iterator[Sequence[Job]]:
     """The jobs in the layers' order. The system's come before any wheel is read: worker processes
     make that layer while this one reads the wheels, which it must before theirs can be planned."""
 
@@ -128,7 +132,6 @@ def plan_jobs(recipe: Recipe, inputs: Inputs, cache: LayerCache) -> Iterator[Seq
     if system := make_system_job(declaration, lock, find_input):
         yield [system]
     wheels = open_wheels(declaration, lock, find_input)
-    read = WheelReader(image_place(declaration))
     dropped = settle_paths(recipe, wheels, read, cache)
     yield make_wheel_jobs(lock, wheels, dropped, read)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from imagelock.canonical import canonical_json
@@ -22,11 +22,13 @@ PROVENANCE = "provenance.json"
 class Expected:
     """What an audit knows for the comparison.
 
-    `assemblers` are the source hashes a provenance may name; `same_sources` tells whether another
+    `digest` is the audited image's and `rebuilt` the rebuild's: two when another codec packed the same
+    content. `assemblers` are the source hashes a provenance may name; `same_sources` tells whether another
     commit has the same sources for this image, as a later commit of documents has.
     """
 
     digest: str
+    rebuilt: str
     assemblers: frozenset[str]
     same_sources: Callable[[str], bool]
 
@@ -37,8 +39,7 @@ def check_attachments(recorded: Recorded, expected: Expected, rebuilt: Layout) -
     A registry may hold several of a kind, from several builds or tools: one that fits is enough.
     """
     for file, found in recorded.attached(expected.digest).items():
-        own = replace(expected, digest=rebuilt.manifest_digest())
-        wanted = comparable(file, (rebuilt.path / file).read_bytes(), own)
+        wanted = comparable(file, (rebuilt.path / file).read_bytes(), expected)
         told = [comparable(file, data, expected) for data in found]
         if told and wanted not in told:
             lines = differing_fields(told[0], wanted)
@@ -66,8 +67,9 @@ def comparable(file: str, data: bytes, expected: Expected) -> Any:
                 row["digest"]["gitCommit"] = "as audited"
         if version["imagelock-source-sha256"] in expected.assemblers:
             version["imagelock-source-sha256"] = "as known"
+        digests = [{"sha256": digest} for digest in (expected.digest, expected.rebuilt)]
         document["subject"] = [
-            {**row, "digest": "as audited" if row["digest"] == {"sha256": expected.digest} else row["digest"]}
+            {**row, "digest": "as audited" if row["digest"] in digests else row["digest"]}
             for row in document["subject"]
         ]
     except (ValueError, LookupError, TypeError, AttributeError):

@@ -14,18 +14,20 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from imagelock.assemble import Recipe
 from imagelock.attachment import Expected, check_attachments
 from imagelock.build import Project, read_note, read_recipe, watched
-from imagelock.compare import Verdict, compare
+from imagelock.compare import Verdict, compare, find_broken_layers
 from imagelock.declaration import read_declaration
 from imagelock.errors import ImageError
 from imagelock.fetch import fetch
 from imagelock.inputs import InputCache, Locked, check_input, describe_input
 from imagelock.layercache import code_digest
+from imagelock.layout import Layout
 from imagelock.lockfile import LockedBlob
 from imagelock.rebuild import OWN_SOURCE, Commission, Rebuilt, rebuild, source_digest
 from imagelock.record import read_record
@@ -33,6 +35,7 @@ from imagelock.recorded import Recorded, RecordedLayout, RecordedRegistry
 from imagelock.registry import Registry
 from imagelock.source import open_workspace, run_git
 from imagelock.statement import Audited, RebuildResult
+from imagelock.workers import beside
 
 COMMIT = re.compile(r"[0-9a-f]{40,64}")
 TAG = re.compile(r"-m([0-9a-f]{64})$")
@@ -66,10 +69,12 @@ def audit(
         rebuilds: tuple[RebuildResult, ...] = ()
         if verdict is None:
             commission = Commission(scratch / "tree", recipe, project.inputs, scratch, commit)
-            made = rebuild(commission, question.assembler)
-            verdict, rebuilds = judge(recorded, digest, made)
+            # What is recorded needs no rebuild to be hashed, so both go on at once.
+            with beside(partial(find_broken_layers, recorded, digest)) as broken:
+                made = rebuild(commission, question.assembler)
+                verdict, rebuilds = judge(recorded, digest, made, broken())
             if verdict.result in {"identical", "same-content"}:
-                expected = expect_attachments(project, commission, digest)
+                expected = expect_attachments(project, commission, digest, made[0].layout)
                 altered = check_attachments(recorded, expected, made[0].layout)
                 verdict = replace(altered, digests=verdict.digests) if altered else verdict
     machine = f"{platform.system()} {platform.machine()} Python {platform.python_version()}"
@@ -80,10 +85,10 @@ def audit(
 
 
 def judge(
-    recorded: Recorded, digest: str, rebuilds: Sequence[Rebuilt]
+    recorded: Recorded, digest: str, rebuilds: Sequence[Rebuilt], broken: Sequence[str]
 ) -> tuple[Verdict, tuple[RebuildResult, ...]]:
     """Compare each rebuild with the record; what two assemblers disagree on is a class of its own."""
-    verdicts = [compare(recorded, digest, made.layout) for made in rebuilds]
+    verdicts = [compare(recorded, digest, made.layout, broken) for made in rebuilds]
     results = tuple(
         RebuildResult(made.assembler, made.source_sha256, found.result, found.digests["rebuilt"],
                       made.network_cut)
@@ -100,7 +105,7 @@ def judge(
     return Verdict("assembler", sentence, between.differences, verdicts[-1].digests), results
 
 
-def expect_attachments(project: Project, commission: Commission, digest: str) -> Expected:
+def expect_attachments(project: Project, commission: Commission, digest: str, rebuilt: Layout) -> Expected:
     """What the documents beside the image may say."""
     own = commission.tree / OWN_SOURCE / "imagelock"
     assemblers = frozenset({code_digest(), source_digest(own)})
@@ -115,7 +120,7 @@ def expect_attachments(project: Project, commission: Commission, digest: str) ->
             return False
         return True
 
-    return Expected(digest, assemblers, same_sources)
+    return Expected(digest, rebuilt.manifest_digest(), assemblers, same_sources)
 
 
 def find_recorded(project: Project, question: Question) -> tuple[Recorded, str]:

@@ -142,7 +142,7 @@ def build(project: Project, name: str, *, offline: bool = False) -> Outcome:
     workers = os.cpu_count() or 1
     with replacing(project.layout(name).path) as target:
         built = assemble(recipe, project.inputs, project.layers, target, workers)
-        licences = find_licences(recipe.lock, project.inputs, built.layers, project.layers.folder / LICENCES)
+        licences = find_licences(recipe.lock, project.inputs, built, project.layers.folder / LICENCES)
         note = write_notes(target, recipe, built, licences, key, commit)
     return Outcome(note, time.monotonic() - begun, built.reused, unchanged=False)
 
@@ -163,7 +163,7 @@ def build_given(
     recipe, commit = read_recipe(root, name)
     with replacing(target) as folder:
         built = assemble(recipe, inputs, scratch, folder, workers)
-        licences = find_licences(recipe.lock, inputs, built.layers, scratch.folder / LICENCES)
+        licences = find_licences(recipe.lock, inputs, built, scratch.folder / LICENCES)
         return write_notes(folder, recipe, built, licences, recipe_key(recipe), commit)
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import BinaryIO
 
 from imagelock.config import LABEL
 from imagelock.difference import differing_files
@@ -31,7 +30,6 @@ EXIT_CODES = {
     "attachment": 19,
 }
 SHOWN = 10
-COMPARED = 1 << 20
 BASE_LABEL = "org.opencontainers.image.base.digest"
 OWN_LABELS = {f"{LABEL}lock-sha256", f"{LABEL}source-sha256"}
 
@@ -51,11 +49,14 @@ class Verdict:
         return EXIT_CODES[self.result]
 
 
-def compare(recorded: Recorded, digest: str, rebuilt: Layout) -> Verdict:
-    """Compare manifest, then config, then layers, then files."""
+def compare(recorded: Recorded, digest: str, rebuilt: Layout, broken: Sequence[str] | None = None) -> Verdict:
+    """Compare manifest, then config, then layers, then files. `broken` is what find_broken said, when it was
+    asked already.
+    """
     new = read_record(RecordedLayout(rebuilt), rebuilt.manifest_digest())
     try:
-        verdict = compare_records(read_record(recorded, digest), new, rebuilt)
+        old = read_record(recorded, digest)
+        verdict = compare_records(old, new, rebuilt, find_broken(old) if broken is None else broken)
     except ImageError as error:
         if error.code != "corrupt":
             raise
@@ -64,9 +65,8 @@ def compare(recorded: Recorded, digest: str, rebuilt: Layout) -> Verdict:
     return Verdict(verdict.result, verdict.sentence, verdict.differences, digests)
 
 
-def compare_records(old: Record, new: Record, rebuilt: Layout) -> Verdict:
+def compare_records(old: Record, new: Record, rebuilt: Layout, broken: Sequence[str]) -> Verdict:
     """The comparison proper; nothing the record says of itself is believed before its bytes were read."""
-    broken = find_broken(old, rebuilt)
     if broken:
         return Verdict("record-corrupt", "the recorded image has a blob that is not what its "
                        "digest says", tuple(broken))  # fmt: skip
@@ -80,35 +80,23 @@ def compare_records(old: Record, new: Record, rebuilt: Layout) -> Verdict:
     return compare_configs(old, new, rebuilt)
 
 
-def find_broken(old: Record, rebuilt: Layout) -> list[str]:
+def find_broken(old: Record) -> list[str]:
     """Layers whose bytes do not have the digest they are recorded under."""
     layers = list(dict.fromkeys(old.layers))
+    # Hashing lets other threads run, so two layers at a time use two CPUs.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        sound = pool.map(lambda layer: is_sound(old.recorded, layer, rebuilt), layers)
-        pairs = list(zip(layers, sound, strict=True))
-    return [f"sha256:{layer}" for layer, good in pairs if not good]
+        found = list(pool.map(lambda layer: blob_digest(old.recorded, layer), layers))
+    return [f"sha256:{layer}" for layer, digest in zip(layers, found, strict=True) if digest != layer]
 
 
-def is_sound(recorded: Recorded, layer: str, rebuilt: Layout) -> bool:
-    """True when a recorded blob has its digest; compared with the rebuilt twin where there is one,
-    which was hashed a moment ago and is several times faster to compare than to hash.
-    """
-    twin = rebuilt.blob_path(layer)
-    if not twin.exists():
-        return blob_digest(recorded, layer) == layer
-    with recorded.open_blob(layer) as old, twin.open("rb") as new:
-        return same_bytes(old, new)
-
-
-def same_bytes(one: BinaryIO, other: BinaryIO) -> bool:
-    """True when two streams hold the same bytes; `other` is a file, `one` may give short pieces."""
-    while True:
-        piece = one.read(COMPARED)
-        rest = other.read(len(piece) or 1)
-        if piece != rest:
-            return False
-        if not piece:
-            return True
+def find_broken_layers(recorded: Recorded, digest: str) -> list[str]:
+    """The same before there is a rebuild; none when the record cannot be read, which compare() tells."""
+    try:
+        return find_broken(read_record(recorded, digest))
+    except ImageError as error:
+        if error.code != "corrupt":
+            raise
+        return []
 
 
 def find_hollow(old: Record, new: Record) -> list[str]:

@@ -11,15 +11,16 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 from tarfile import open as open_tar
 
+from imagelock.assemble import Built
 from imagelock.canonical import canonical_json, sha256_bytes
 from imagelock.inputs import Inputs, locate
 from imagelock.layer import LayerResult
 from imagelock.lockfile import Lock, LockedDeb
-from imagelock.recipe import SYSTEM
+from imagelock.merge import read_content
+from imagelock.recipe import SYSTEM, WheelReader
 from imagelock.spdx import CLASSIFIERS, debian_expression, is_expression, spdx_id
 
 VERSION = 1  # of this module's answers, so that remembered ones of another version are not used
@@ -30,22 +31,26 @@ COPYRIGHT = re.compile(r"usr/share/doc/(?P<package>[^/]+)(?P<file>/copyright)?")
 Licences = dict[str, tuple[str, ...]]  # sha256 of an input → expressions and names
 
 
-def find_licences(lock: Lock, inputs: Inputs, layers: Sequence[LayerResult], memory: Path) -> Licences:
+def find_licences(lock: Lock, inputs: Inputs, built: Built, memory: Path) -> Licences:
     """What each wheel and package says of its licence; an empty tuple when it says nothing.
 
     Packages' copyright files are read from the finished layer, which is many times faster than to
-    unpack the packages once more; an image that leaves them out has no licences to tell. The answer is
-    remembered by the hashes of all that it was read from, so that a changed line reads no wheel.
+    unpack the packages once more; an image that leaves them out has no licences to tell. Of wheels that the
+    assembler has just read no directory is read again. The answer is remembered by the hashes of all that
+    it was read from, so that a changed line reads no wheel.
     """
     memory.mkdir(parents=True, exist_ok=True)
-    layer = next((layer for layer in layers if layer.name == SYSTEM), None)
+    layer = next((layer for layer in built.layers if layer.name == SYSTEM), None)
     wheels, debs = ([[row.name, row.sha256] for row in rows] for rows in (lock.wheels, lock.debs))
     sources = [VERSION, layer.digest if layer else "", wheels, debs]
     note = memory / f"{sha256_bytes(canonical_json(sources))}.json"
     if note.exists():
         known: dict[str, list[str]] = json.loads(note.read_bytes())
         return {sha256: tuple(said) for sha256, said in known.items()}
-    found = {row.sha256: tuple(wheel_licences(locate(inputs, row))) for row in lock.wheels}
+    paths = {row.sha256: locate(inputs, row) for row in lock.wheels}
+    found = {
+        sha256: tuple(metadata_licences(read_metadata(path, built.wheels))) for sha256, path in paths.items()
+    }
     told = recall(layer, memory) if layer and lock.debs else {}
     found |= {row.sha256: package_licences(row, told) for row in lock.debs}
     remember(found, note)
@@ -99,14 +104,28 @@ def link_target(target: str, file: str | None) -> str:
     return target.removesuffix("/copyright" if file else "").rsplit("/", 1)[-1]
 
 
-def wheel_licences(path: Path) -> list[str]:
+def read_metadata(path: Path, read: WheelReader) -> str:
+    """METADATA of a wheel's own .dist-info folder, not of one that it carries along; empty without any."""
+    if entries := read.recall(path):
+        below = read.place.site.count("/") + 2
+        found = [entry for entry in entries if is_metadata(entry.path, below)]
+        data = read_content(found[0]) if found else b""
+    else:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if is_metadata(name, 1)]
+            data = archive.read(names[0]) if names else b""
+    return data.decode("utf-8", "replace")
+
+
+def is_metadata(path: str, depth: int) -> bool:
+    """True for a METADATA this many folders deep."""
+    return path.endswith(".dist-info/METADATA") and path.count("/") == depth
+
+
+def metadata_licences(text: str) -> list[str]:
     """License-Expression, else a License field that is a name, else the classifiers."""
     from email.parser import HeaderParser  # imported here: slow to import, and most builds read no wheel
 
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.count("/") == 1]
-        metadata = next((name for name in names if name.endswith(".dist-info/METADATA")), None)
-        text = archive.read(metadata).decode("utf-8", "replace") if metadata else ""
     headers = HeaderParser().parsestr(text)
     expression = (headers.get("License-Expression") or "").strip()
     if expression:

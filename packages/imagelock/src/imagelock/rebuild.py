@@ -84,7 +84,7 @@ def by_current(commission: Commission, digest: str) -> Rebuilt:
     layers = LayerCache(commission.scratch / "current-layers")
     built = assemble(commission.recipe, commission.inputs, layers, target, os.cpu_count() or 1)
     memory = layers.folder / LICENCES
-    licences = find_licences(commission.recipe.lock, commission.inputs, built.layers, memory)
+    licences = find_licences(commission.recipe.lock, commission.inputs, built, memory)
     write_notes(target, commission.recipe, built, licences, "", commission.commit)
     return Rebuilt("current", digest, Layout(target))
 

@@ -74,6 +74,10 @@ class WheelReader:
             self.known[wheel] = read_wheel(wheel, self.place)
         return self.known[wheel]
 
+    def recall(self, path: Path) -> list[Entry]:
+        """The entries of a wheel's file that was read; none when all of its layer was there already."""
+        return next((entries for wheel, entries in self.known.items() if wheel.path == path), [])
+
     def __reduce__(self) -> tuple[object, ...]:
         """Send no entries to another process: reading the wheel is cheaper."""
         return WheelReader, (self.place,)

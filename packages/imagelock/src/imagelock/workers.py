@@ -7,7 +7,8 @@ multiprocessing.Pool was seen to do in its terminate().
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import Pipe, Process
@@ -28,6 +29,7 @@ class Child(Generic[Result]):
     number: int
     process: Process
     answer: Connection
+    ended: bool = False
 
 
 def run_tasks(
@@ -61,6 +63,24 @@ def run_tasks(
         for child in running:
             end(child, grace)
     return [results[number] for number in sorted(results)]
+
+
+@contextmanager
+def beside(task: Callable[[], Result], grace: float = GRACE_SECONDS) -> Iterator[Callable[[], Result]]:
+    """Run one task in a child while the block goes on, which gets a function that waits for its result."""
+    child = start(0, task)
+    answers: list[Result] = []
+
+    def wait_for_it() -> Result:
+        if not answers:
+            answers.append(receive(child, grace))
+        return answers[0]
+
+    try:
+        yield wait_for_it
+    finally:
+        if not child.ended:
+            end(child, grace)
 
 
 def start(number: int, task: Callable[[], Result]) -> Child[Result]:
@@ -113,3 +133,4 @@ def end(child: Child[Result], grace: float) -> None:
         child.process.join()
     child.answer.close()
     child.process.close()
+    child.ended = True
