@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import socket
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,3 +38,32 @@ def registry(registry_root: Path) -> Iterator[Registry]:
         yield parse_registry(f"127.0.0.1:{server.server_address[1]}")
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def docker_registry(tmp_path: Path) -> Iterator[Registry]:
+    """The registry that Debian ships, whose repositories do not see each other's blobs."""
+    if not shutil.which("docker-registry"):
+        pytest.skip("docker-registry is not installed here")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = {
+        "version": "0.1", "http": {"addr": f"127.0.0.1:{port}"},
+        "storage": {"filesystem": {"rootdirectory": str(tmp_path / "docker-registry")}},
+    }  # fmt: skip
+    (tmp_path / "registry.yml").write_text(json.dumps(settings))
+    process = subprocess.Popen(
+        ["docker-registry", "serve", tmp_path / "registry.yml"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        for _ in range(100):
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield parse_registry(f"127.0.0.1:{port}")
+    finally:
+        process.terminate()
+        process.wait()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from imagelock.errors import ImageError
-from imagelock.fetch import BATCH, BIG, Missing, Progress, fetch, find_missing, make_batches
+from imagelock.fetch import BATCH, BIG, Missing, count_arrived, fetch, find_missing, make_batches
 from imagelock.inputs import InputCache
 from imagelock.lockfile import Lock
+from imagelock.progress import Progress
 from imagelock.resume import partial_path
 from imagelock.samples import TinyTree, lock_wheel, make_wheel
 
@@ -84,7 +86,8 @@ def test_progress_tells_rate_and_time_left(tree: TinyTree, tmp_path: Path) -> No
     part = partial_path(cache, row)
     part.parent.mkdir(parents=True)
     part.write_bytes(bytes(1_000_000))
-    progress = Progress(Missing((), (row,), ()), cache, (), said)
+    missing = Missing((), (row,), ())
+    progress = Progress("fetch", missing.bytes, partial(count_arrived, missing, cache, ()), said)
     progress.pause = 0.0
     progress.begun -= 2.0
     part.write_bytes(bytes(2_000_000))

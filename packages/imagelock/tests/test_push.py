@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-import socket
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +15,7 @@ from imagelock.push import make_pins, push
 from imagelock.registry import Registry, parse_registry
 from imagelock.samples import TinyTree
 from imagelock.serve import LoopbackRegistry
+from imagelock.upload import Upload
 
 
 @pytest.fixture
@@ -48,38 +45,9 @@ def test_a_push_sends_only_what_is_lacking(tree: TinyTree, registry: Registry) -
 def test_a_broken_off_push_goes_on(tree: TinyTree, registry: Registry) -> None:
     note = tree.build().note
     layer = note["layers"][0]["digest"]
-    registry.upload("tiny", layer, tree.project.layout("tiny").blob_path(layer))
+    Upload(registry, "tiny", layer, tree.project.layout("tiny").blob_path(layer)).complete()
     done = push(tree.project, "tiny", registry)
     assert (done.uploaded, done.skipped) == (3, 1)
-
-
-@pytest.fixture
-def docker_registry(tmp_path: Path) -> Iterator[Registry]:
-    """The registry that Debian ships, whose repositories do not see each other's blobs."""
-    if not shutil.which("docker-registry"):
-        pytest.skip("docker-registry is not installed here")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    settings = {
-        "version": "0.1", "http": {"addr": f"127.0.0.1:{port}"},
-        "storage": {"filesystem": {"rootdirectory": str(tmp_path / "docker-registry")}},
-    }  # fmt: skip
-    (tmp_path / "registry.yml").write_text(json.dumps(settings))
-    process = subprocess.Popen(
-        ["docker-registry", "serve", tmp_path / "registry.yml"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        for _ in range(100):
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield parse_registry(f"127.0.0.1:{port}")
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def test_layers_of_another_image_are_mounted_not_sent(tree: TinyTree, docker_registry: Registry) -> None:
@@ -148,7 +116,7 @@ def test_nothing_built_says_to_build(tree: TinyTree, registry: Registry) -> None
 
 def test_a_wrong_digest_is_not_taken(registry: Registry) -> None:
     with pytest.raises(ImageError, match="digest mismatch"):
-        registry.upload("tiny", "0" * 64, b"data")
+        Upload(registry, "tiny", "0" * 64, b"data").complete()
     assert not registry.has_blob("tiny", "0" * 64)
 
 

@@ -7,7 +7,6 @@ What was fetched before an interruption stays, the beginnings of files too: whee
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +19,7 @@ from imagelock.inputs import InputCache, Locked, describe_input
 from imagelock.lockfile import Lock, LockedBlob, LockedDeb, LockedWheel
 from imagelock.pipindex import open_index
 from imagelock.pipsource import PipSource
+from imagelock.progress import Progress
 from imagelock.resume import partial_path, sweep_partial
 from imagelock.scratch import scratch_folder
 from imagelock.workers import run_tasks
@@ -77,7 +77,8 @@ def fetch_files(
     """Fetch packages and wheels, a few programs at a time, and report how it goes."""
     arch = platform.rpartition("/")[2]
     apt = AptSource(cache.folder.parent / f"apt-{arch}", arch)
-    progress = Progress(missing, cache, (scratch, apt.arrivals), said)
+    arrived = partial(count_arrived, missing, cache, (scratch, apt.arrivals))
+    progress = Progress("fetch", missing.bytes, arrived, said)
     tasks = [
         partial(fetch_batch, batch, source, cache, scratch / f"pip-{number}")
         for number, batch in enumerate(make_batches(missing.wheels))
@@ -135,44 +136,12 @@ def fetch_batch(rows: Sequence[LockedWheel], source: PipSource, cache: InputCach
         cache.add(target / row.file, row)
 
 
-class Progress:
-    """One line with bytes, rate and time left; on a terminal it is rewritten, in a log it is rare."""
-
-    def __init__(self, missing: Missing, cache: InputCache, folders: Sequence[Path], said: TextIO) -> None:
-        self.missing, self.cache, self.folders, self.said = missing, cache, folders, said
-        self.begun = self.last = time.monotonic()
-        self.pause = 1.0 if said.isatty() else 10.0
-        self.kept = self.arrived()
-        if self.kept:
-            self.said.write(f"fetch: {self.kept / 1e6:.1f} MB are here from an earlier try\n")
-
-    def arrived(self) -> int:
-        """How much of what lacked is there, files under way included."""
-        rows: list[LockedDeb | LockedWheel] = [*self.missing.debs, *self.missing.wheels]
-        done = sum(
-            row.size if self.cache.find(row) else size_of(partial_path(self.cache, row)) for row in rows
-        )
-        under_way = (path for folder in self.folders for path in folder.rglob("*") if path.suffix in KINDS)
-        return done + sum(size_of(path) for path in under_way)
-
-    def tick(self) -> None:
-        """Say how far it is, if it is time."""
-        now = time.monotonic()
-        if now - self.last < self.pause:
-            return
-        self.last = now
-        done, total = self.arrived(), self.missing.bytes
-        rate = max(0, done - self.kept) / (now - self.begun)
-        text = f"fetch: {done / 1e6:.0f} MB, {rate / 1e6:.1f} MB/s"
-        if total and rate:
-            text += f", {max(0, total - done) / rate:.0f} s left of {total / 1e6:.0f} MB"
-        self.said.write(f"\r{text}   " if self.said.isatty() else f"{text}\n")
-        self.said.flush()
-
-    def end(self) -> None:
-        """Leave the line."""
-        if self.said.isatty():
-            self.said.write("\n")
+def count_arrived(missing: Missing, cache: InputCache, folders: Sequence[Path]) -> int:
+    """How much of what lacked is there, files under way included."""
+    rows: list[LockedDeb | LockedWheel] = [*missing.debs, *missing.wheels]
+    done = sum(row.size if cache.find(row) else size_of(partial_path(cache, row)) for row in rows)
+    under_way = (path for folder in folders for path in folder.rglob("*") if path.suffix in KINDS)
+    return done + sum(size_of(path) for path in under_way)
 
 
 def size_of(path: Path) -> int:

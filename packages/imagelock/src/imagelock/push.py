@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from imagelock.build import Project, read_note
 from imagelock.canonical import canonical_json, sha256_bytes
 from imagelock.config import descriptor
 from imagelock.errors import ImageError
 from imagelock.layout import MANIFEST_TYPE, Layout
+from imagelock.progress import Progress
 from imagelock.recorded import ATTACHED
 from imagelock.registry import Registry
+from imagelock.upload import Upload
 
 EMPTY = b"{}"
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
@@ -51,18 +55,10 @@ def push(project: Project, name: str, registry: Registry) -> Pushed:
                          f"{there}; tags are written once, so delete it there or change the version",
                          code="conflict")  # fmt: skip
     manifest = layout.read_blob(digest)
-    uploaded = skipped = mounted = 0
-    for row in blobs_of(manifest):
-        if registry.has_blob(name, row):
-            skipped += 1
-            continue
-        if mount_from_others(project, name, registry, row):
-            mounted += 1
-            continue
-        registry.upload(name, row, layout.blob_path(row))
-        uploaded += 1
-        print(f"push: {name} sha256:{row[:12]} {layout.blob_path(row).stat().st_size / 1e6:.1f} MB",
-              file=sys.stderr)  # fmt: skip
+    rows = blobs_of(manifest)
+    absent = [row for row in rows if not registry.has_blob(name, row)]
+    lacking = [row for row in absent if not mount_from_others(project, name, registry, row)]
+    send(name, lacking, layout, registry)
     if there is None:
         registry.put_manifest(name, tag, manifest)
     confirmed = registry.manifest_digest(name, tag)
@@ -70,7 +66,25 @@ def push(project: Project, name: str, registry: Registry) -> Pushed:
         raise ImageError(f"{registry.address} says {name}:{tag} is sha256:{confirmed}, not the "
                          f"pushed sha256:{digest}: do not use this tag", code="corrupt")  # fmt: skip
     attached = attach(registry, name, layout, digest, len(manifest))
-    return Pushed(f"{registry.address}/{name}:{tag}", digest, uploaded, skipped, attached, mounted)
+    return Pushed(f"{registry.address}/{name}:{tag}", digest, len(lacking), len(rows) - len(absent), attached,
+                  len(absent) - len(lacking))  # fmt: skip
+
+
+def send(
+    name: str, digests: Sequence[str], layout: Layout, registry: Registry, said: TextIO = sys.stderr
+) -> None:
+    """Upload blobs, one after the other, and report how it goes."""
+    sizes = {digest: layout.blob_path(digest).stat().st_size for digest in digests}
+    arrived = dict.fromkeys(digests, 0)
+    progress = Progress("push", sum(sizes.values()), lambda: sum(arrived.values()), said)
+
+    def note(digest: str, have: int) -> None:
+        arrived[digest] = have
+        progress.tick()
+
+    for digest, size in sizes.items():
+        Upload(registry, name, digest, layout.blob_path(digest), partial(note, digest)).complete()
+        progress.say(f"{name} sha256:{digest[:12]} {size / 1e6:.1f} MB")
 
 
 def mount_from_others(project: Project, name: str, registry: Registry, digest: str) -> bool:
@@ -102,7 +116,7 @@ def attach(registry: Registry, name: str, layout: Layout, digest: str, size: int
         data = (layout.path / file).read_bytes()
         for blob in (EMPTY, data):
             if not registry.has_blob(name, sha256_bytes(blob)):
-                registry.upload(name, sha256_bytes(blob), blob)
+                Upload(registry, name, sha256_bytes(blob), blob).complete()
         document = artifact_manifest(data, media_type, digest, size)
         reference = f"sha256:{sha256_bytes(document)}"
         if registry.manifest_digest(name, reference) is None:

@@ -28,6 +28,13 @@ ADDRESS = re.compile(
 TIMEOUT = 60.0
 
 
+class UnansweredError(ImageError):
+    """The registry went away, before or within an answer, or is busy: worth another try."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence, code="unreachable")
+
+
 @dataclass(frozen=True)
 class Registry:
     """One registry; `prefix` is put before every repository name. `user` is `name:password`."""
@@ -62,17 +69,6 @@ class Registry:
         if status == 202 and "location" in headers:  # it began an upload instead: take that back
             self.ask("DELETE", urlsplit(headers["location"]).path)
         return status == 201
-
-    def upload(self, repository: str, digest: str, source: Path | bytes) -> None:
-        """Send a blob in one streamed PUT; the registry checks its digest."""
-        status, headers, data = self.ask("POST", self.path(repository, "blobs/uploads/"))
-        self.expect(status, 202, data, "begin an upload")
-        where = urlsplit(headers.get("location", ""))
-        query = "&".join(part for part in (where.query, urlencode({"digest": f"sha256:{digest}"})) if part)
-        with open_source(source) as (body, size):
-            sent = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-            status, _, data = self.ask("PUT", f"{where.path}?{query}", sent, body)
-        self.expect(status, 201, data, f"store the blob sha256:{digest}")
 
     def manifest_digest(self, repository: str, reference: str) -> str | None:
         """The digest (hex) a tag or digest stands for, or None."""
@@ -167,11 +163,10 @@ class Registry:
         kind = http.client.HTTPConnection if self.plain else http.client.HTTPSConnection
         return kind(host, self.port, timeout=TIMEOUT, blocksize=CHUNK)
 
-    def unreachable(self, error: Exception) -> ImageError:
+    def unreachable(self, error: Exception) -> UnansweredError:
         """The sentence for a registry that does not answer."""
-        return ImageError(
-            f"the registry {self.address} does not answer: {error}; start it or correct the address",
-            code="unreachable",
+        return UnansweredError(
+            f"the registry {self.address} does not answer: {error}; start it or correct the address"
         )
 
     def expect(self, status: int, wanted: int, data: bytes, what: str) -> None:

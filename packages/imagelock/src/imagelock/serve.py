@@ -6,12 +6,15 @@ digests, refuses to move a tag, and serves whoever can reach the port: bind it t
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
+import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from urllib.parse import parse_qs, urlsplit
 
 from imagelock.canonical import canonical_json, read_pieces, sha256_bytes, sha256_file
@@ -24,6 +27,14 @@ MANIFEST = re.compile(rf"^/v2/{NAME}/manifests/(?P<reference>[A-Za-z0-9_][A-Za-z
 REFERRERS = re.compile(rf"^/v2/{NAME}/referrers/(?P<digest>sha256:[0-9a-f]{{64}})$")
 
 
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """One thread at a time at an upload."""
+    with path.open("rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
 class LoopbackRegistry(ThreadingHTTPServer):
     """The server; `read_only` answers 405 to every write."""
 
@@ -32,7 +43,17 @@ class LoopbackRegistry(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], root: Path, *, read_only: bool = False) -> None:
         super().__init__(address, Handler)
         self.root, self.read_only = root, read_only
-        (root / "blobs").mkdir(parents=True, exist_ok=True)
+        for folder in ("blobs", "uploads"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is no event worth a traceback."""
+        if not isinstance(sys.exception(), EOFError | ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+    def upload(self, number: str) -> Path:
+        """Where the beginning of a blob lies, by the upload's number."""
+        return self.root / "uploads" / number
 
     def blob(self, digest: str) -> Path:
         """Where a blob lies (hex digest)."""
@@ -47,6 +68,7 @@ class Handler(BaseHTTPRequestHandler):
     """One request."""
 
     protocol_version = "HTTP/1.1"
+    timeout = 60.0  # of a client that says nothing
     server: LoopbackRegistry
 
     def do_GET(self) -> None:
@@ -58,6 +80,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_manifest(match["name"], match["reference"])
         elif match := REFERRERS.match(path):
             self.send_referrers(match["name"], match["digest"])
+        elif match := UPLOADS.match(path):
+            self.tell_reached(match["id"])
         else:
             self.answer(200 if path == "/v2/" else 404, b"{}")
 
@@ -69,28 +93,69 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.read_only or not match:
             self.answer(405 if self.server.read_only else 404, b"")
             return
-        where = f"/v2/{match['name']}/blobs/uploads/{uuid.uuid4()}"
+        number = str(uuid.uuid4())
+        self.server.upload(number).touch()
+        where = f"/v2/{match['name']}/blobs/uploads/{number}"
         self.answer(202, b"", {"Location": where})
+
+    def do_PATCH(self) -> None:
+        """A part of a blob, kept as far as it arrives."""
+        match = UPLOADS.match(urlsplit(self.path).path)
+        path = self.server.upload(match["id"]) if match else None
+        if path is None or not path.exists():
+            self.refuse(404)
+            return
+        begin = self.headers.get("Content-Range", "").partition("-")[0]
+        with alone(path):
+            fits = not begin or int(begin) == path.stat().st_size
+            if fits:
+                self.take_body(path)
+        if fits:
+            self.tell_reached(path.name, 202)
+        else:
+            self.refuse(416)
+
+    def tell_reached(self, number: str, status: int = 204) -> None:
+        """How far an upload is; `0-0` for nothing, as other registries say it."""
+        path = self.server.upload(number)
+        if not number or not path.exists():
+            self.answer(404, b"")
+            return
+        with alone(path):  # a connection that broke off may still be read to its end
+            size = path.stat().st_size
+        where = {"Location": urlsplit(self.path).path, "Range": f"0-{max(0, size - 1)}"}
+        self.answer(status, b"", where)
+
+    def refuse(self, status: int) -> None:
+        """Answer without reading the body, which ends the connection."""
+        self.close_connection = True
+        self.answer(status, b"")
+
+    def take_body(self, path: Path) -> None:
+        """Append the body to a file, piece by piece."""
+        with path.open("ab", buffering=0) as out:
+            for piece in read_pieces(self.rfile, self.length()):  # type: ignore[arg-type]
+                out.write(piece)
 
     def do_PUT(self) -> None:
         """End an upload, or store a manifest."""
         parts = urlsplit(self.path)
         if self.server.read_only:
             self.answer(405, b"")
-        elif UPLOADS.match(parts.path):
-            self.store_blob(parse_qs(parts.query).get("digest", [""])[0])
+        elif match := UPLOADS.match(parts.path):
+            self.store_blob(match["id"], parse_qs(parts.query).get("digest", [""])[0])
         elif match := MANIFEST.match(parts.path):
             self.store_manifest(match["name"], match["reference"])
         else:
             self.answer(404, b"")
 
-    def store_blob(self, digest: str) -> None:
+    def store_blob(self, number: str, digest: str) -> None:
         """Take a blob in when its digest is right."""
-        folder = self.server.root / "blobs"
-        with NamedTemporaryFile(dir=folder, prefix=".new-", delete=False) as spot:
-            for piece in read_pieces(self.rfile, self.length()):  # type: ignore[arg-type]
-                spot.write(piece)
-        path = Path(spot.name)
+        path = self.server.upload(number)
+        if not number or not path.exists():
+            self.refuse(404)
+            return
+        self.take_body(path)
         found = f"sha256:{sha256_file(path)}"
         if found != digest:
             path.unlink()
