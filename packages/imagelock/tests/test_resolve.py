@@ -13,7 +13,7 @@ from imagelock.closure import check_closed, find_lacking, marker_environment
 from imagelock.declaration import read_declaration
 from imagelock.errors import ImageError
 from imagelock.pipsource import Found, PipSource, read_found
-from imagelock.requirements import full_python_version, read_constraints
+from imagelock.requirements import full_python_version, read_constraints, root_requirements
 from imagelock.resolve import Resolver
 from imagelock.samples import TinyTree, make_wheel
 
@@ -113,3 +113,16 @@ def test_a_missing_constraints_file_is_named(tree: TinyTree) -> None:
     tree.image_toml.write_text(text)
     with pytest.raises(ImageError, match=r"nope\.lock does not exist"):
         read_constraints(tree.root, read_declaration(tree.image_toml), [])
+
+
+def test_files_that_are_not_utf8_are_named(tree: TinyTree) -> None:
+    text = tree.image_toml.read_text().replace("[python]", '[python]\nconstraints = ["limits.lock"]')
+    tree.image_toml.write_text(text)
+    declaration = read_declaration(tree.image_toml)
+    (tree.root / "limits.lock").write_bytes("# größer\n".encode("latin-1"))
+    with pytest.raises(ImageError, match=r"limits.lock is not UTF-8 .* at byte 4\): save it as UTF-8"):
+        read_constraints(tree.root, declaration, [])
+    project = tree.root / "packages/app/pyproject.toml"
+    project.write_bytes(project.read_text().replace("An app", "Äpp").encode("latin-1"))
+    with pytest.raises(ImageError, match=r"pyproject.toml is not UTF-8"):
+        root_requirements(tree.root, declaration)

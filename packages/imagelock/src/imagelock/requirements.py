@@ -12,7 +12,7 @@ from pathlib import Path
 from imagelock.declaration import Declaration
 from imagelock.errors import ImageError
 from imagelock.lockfile import Lock, LockedDeb
-from imagelock.source import normalise, read_project, requirement_name
+from imagelock.source import normalise, not_utf8, read_project, requirement_name
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+==[^\s;\\]+)")
 
@@ -36,6 +36,8 @@ def read_constraints(root: Path, declaration: Declaration, roots: Sequence[str])
         except FileNotFoundError:
             raise ImageError(f"{root / name} does not exist: correct python.constraints",
                              code="missing") from None  # fmt: skip
+        except UnicodeDecodeError as error:
+            raise ImageError(not_utf8(root / name, error)) from None
         lines += [match[1] for line in text.splitlines() if (match := PIN.match(line))]
     return sorted({line for line in lines if requirement_name(line) not in pinned})
 

@@ -97,9 +97,16 @@ def read_project(root: Path, folder: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise ImageError(f"{path} does not exist: correct python.packages in image.toml",
                          code="missing") from None  # fmt: skip
+    except UnicodeDecodeError as error:
+        raise ImageError(not_utf8(path, error)) from None
     except (tomllib.TOMLDecodeError, KeyError) as error:
         raise ImageError(f"{path} has no readable [project] table: {error}") from None
     return dict(project)
+
+
+def not_utf8(path: Path, error: UnicodeDecodeError) -> str:
+    """The sentence for a text file that is none."""
+    return f"{path} is not UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8"
 
 
 def requirement_name(requirement: str) -> str:
