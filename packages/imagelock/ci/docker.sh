@@ -1,8 +1,8 @@
 #!/bin/sh
 # Proves that the images run: builds them from a clean clone of HEAD, pushes them to a real registry on
 # loopback, pulls them by a real Docker engine, compares digests, and runs train → predict → judge inside,
-# as non-root, without a network, on a read-only root. Needs docker, docker-registry, and either a running
-# Docker daemon or root. Usage: docker.sh; IMAGELOCK_CACHE must hold the inputs (`imagelock fetch`).
+# as non-root, without a network, on a read-only root, and the mirror as a service with one.
+# Needs docker, docker-registry, and either a running Docker daemon or root. Usage: docker.sh; IMAGELOCK_CACHE must hold the inputs (`imagelock fetch`).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(git -C "$here" rev-parse --show-toplevel)
@@ -40,12 +40,12 @@ registry_pid=$!
 git clone -q --shared "$root" "$scratch/tree"
 cd "$scratch/tree"
 lock() { PYTHONPATH=packages/imagelock/src "$python" -m imagelock "$@"; }
-lock build newstrain-cpu newsjudge
-lock push newstrain-cpu newsjudge --registry "127.0.0.1:$port"
-lock pins --registry "127.0.0.1:$port" --save-to "$scratch/pins.json" newstrain-cpu newsjudge
+lock build newstrain-cpu newsjudge lineage
+lock push newstrain-cpu newsjudge lineage --registry "127.0.0.1:$port"
+lock pins --registry "127.0.0.1:$port" --save-to "$scratch/pins.json" newstrain-cpu newsjudge lineage
 pin() { "$python" -c "import json; print(json.load(open('$scratch/pins.json'))['$1']$2)"; }
 
-for image in newstrain-cpu newsjudge; do
+for image in newstrain-cpu newsjudge lineage; do
     reference=$(pin $image "['image']")
     docker pull -q "$reference" > /dev/null
     id=$(docker image inspect --format '{{.Id}}' "$reference")
@@ -88,6 +88,8 @@ print('docker.sh: judged inside Docker as uid 65532:', found['summary'])
 
 if [ -x "$(dirname "$python")/knitlite" ]; then
     "$python" "$here/knitlite.py" "$scratch/pins.json" "$work"
+    mkdir "$scratch/mirror"
+    "$python" "$here/lineage.py" "$scratch/pins.json" "$scratch/mirror"
 else
-    echo "docker.sh: knitlite is not installed beside $python: its container runner was not tried"
+    echo "docker.sh: knitlite is not installed beside $python: its container runner and the mirror were not tried"
 fi
