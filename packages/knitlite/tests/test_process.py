@@ -162,6 +162,7 @@ def test_too_much_memory_ends_the_job(folder: Path) -> None:
     job = replace(make_job(folder, "sh", "-c", script, memory="64Mi"), memory_bytes=64 << 20)
     began = time.monotonic()
     assert run(job)[0] == ExitStatus(137, "(container main) OOMKilled")
+    assert "its plan declares (64Mi): raise that" in job.log_path.read_text()
     assert time.monotonic() - began < 20
     assert processes_of(folder) == []
 

@@ -118,7 +118,7 @@ class RunningProcess:
         Without `processors` it is not limited, nor is it in what the plan leaves open.
         """
         self._process = process
-        self._folder = job.folder
+        self._job = job
         self._limits = None if processors is None else Limits(process.pid, job, processors)
         self._grace_seconds = grace_seconds
         self._handle = f"{process.pid} {read_start_time(process.pid) or ''}"
@@ -147,14 +147,26 @@ class RunningProcess:
         code = self._process.wait()
         self._ended.set()
         self._close_gate()
-        kill_marked(self._folder)
-        return ExitStatus(137, "(container main) OOMKilled") if too_much else explain_exit(code)
+        kill_marked(self._job.folder)
+        if not too_much:
+            return explain_exit(code)
+        self._explain_memory()
+        return ExitStatus(137, "(container main) OOMKilled")
 
     def stop(self) -> None:
         """SIGTERM to the group, SIGKILL after the grace time."""
         signal_group(self._process.pid, signal.SIGTERM)
         if not self._ended.wait(self._grace_seconds):
             signal_group(self._process.pid, signal.SIGKILL)
+
+    def _explain_memory(self) -> None:
+        """The exit message is a cluster's; what to do about it stands at the end of the log."""
+        declared = self._job.resources["memory"]
+        with self._job.log_path.open("a", encoding="utf-8") as log:
+            log.write(
+                f"\nknitlite: ended, for it held more memory than its plan declares ({declared}): raise that"
+                " (knit plan resource --set memory=... PLAN_ID) and retry the Run\n"
+            )
 
     def _close_gate(self) -> None:
         assert self._process.stdin is not None
