@@ -96,3 +96,19 @@ def test_progress_tells_rate_and_time_left(tree: TinyTree, tmp_path: Path) -> No
     assert first == "fetch: 1.0 MB are here from an earlier try"
     assert second.startswith("fetch: 2 MB, 0.5 MB/s, ")
     assert second.endswith(" s left of 4 MB")
+
+
+def test_an_index_that_is_down_is_not_blamed_on_the_version(
+    lock: Lock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "CONFIG_FILE": "/dev/null",
+        "INDEX_URL": "http://127.0.0.1:9/simple",
+        "RETRIES": "1",
+    }.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    with pytest.raises(
+        ImageError, match=r"the index does not answer \(.*refused\): run the command again"
+    ) as caught:
+        fetch(lock, "3.11", InputCache(tmp_path / "cache" / "inputs"))
+    assert caught.value.code == "unreachable"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from imagelock.lockfile import LockedWheel
 from imagelock.source import normalise
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+LOST = re.compile(r"connection broken by '\w+\((.*?)\)': ")  # pip's word of a try that failed
 GLIBC_MINOR = 36  # Debian 12's glibc 2.36: wheels for it and for older ones fit
 
 
@@ -125,6 +127,9 @@ def run_pip(*arguments: str, scratch: Path | None = None) -> None:
         lines = done.stderr.splitlines()
         said = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR:")]
         words = " ".join(said[-2:]) or " ".join(done.stderr.split())[-300:]
-        raise ImageError(f"pip {arguments[0]} failed: {words}; name a version that has a wheel for the "
-                         "image's platform, or give pip an index that serves it",
-                         code="unreachable")  # fmt: skip
+        remedy = ("name a version that has a wheel for the image's platform, or give pip an index that "
+                  "serves it")  # fmt: skip
+        if lost := [match[1].split(": ")[-1].rstrip("'") for line in lines if (match := LOST.search(line))]:
+            # pip ends in `from versions: none` here too, which blames the version.
+            remedy = f"the index does not answer ({lost[-1]}): run the command again when it does"
+        raise ImageError(f"pip {arguments[0]} failed: {words}; {remedy}", code="unreachable")
