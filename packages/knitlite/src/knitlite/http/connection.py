@@ -37,8 +37,8 @@ class Limits:
     """Silence inside a body."""
     body_bytes_per_second: int = 1024
     """Least average speed of a body, after `body_seconds` of grace."""
-    refused_seconds: float = 60.0
-    """How long a refused upload is taken further before it is answered."""
+    refused_seconds: float = 10.0
+    """How long a refused upload is taken further before it is answered: an attack may have no end."""
     header_bytes: int = 64 * 1024
     json_bytes: int = 8 * 1024 * 1024
 
