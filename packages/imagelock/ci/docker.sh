@@ -11,8 +11,10 @@ for tool in docker docker-registry git; do
 done
 python=${PYTHON:-python3}
 scratch=$(mktemp -d)
-registry_pid= docker_pid=
+registry_pid= docker_pid= pulled=
 finish() {
+    # The daemon may be the machine's own: only what was pulled here goes.
+    for reference in $pulled; do docker image rm "$reference" > /dev/null 2>&1 || true; done
     [ -z "$registry_pid" ] || kill "$registry_pid" 2> /dev/null || true
     if [ -n "$docker_pid" ]; then kill "$docker_pid" && wait "$docker_pid" 2> /dev/null || true; fi
     rm -rf "$scratch"
@@ -48,6 +50,7 @@ pin() { "$python" -c "import json; print(json.load(open('$scratch/pins.json'))['
 for image in newstrain-cpu newsjudge lineage; do
     reference=$(pin $image "['image']")
     docker pull -q "$reference" > /dev/null
+    pulled="$pulled $reference"
     id=$(docker image inspect --format '{{.Id}}' "$reference")
     config=$(pin $image "['annotations']['config-digest']")
     [ "$id" = "$config" ] || { echo "docker.sh: Docker says $id, imagelock says $config"; exit 1; }
