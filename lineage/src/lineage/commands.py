@@ -3,6 +3,7 @@
 Heavy imports (mlflow, numpy) stand inside the functions: `--help` and a wrong flag answer at once.
 """
 
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -59,6 +60,8 @@ def sync(settings: SyncSettings) -> None:
 def mirror(source: Source, settings: SyncSettings) -> None:
     """The rounds of a sync. The first must work; a watch then outlives a restart of either side."""
     with open_ledger(settings.ledger_path) as ledger:
+        # MLflow takes seconds to import, and many where nothing is compiled beforehand, as in an image.
+        print("knit-mlflow: starting MLflow", file=sys.stderr, flush=True)
         from .tracker import open_tracker
 
         tracker = open_tracker(settings.tracking_uri)
