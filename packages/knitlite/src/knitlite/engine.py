@@ -34,7 +34,7 @@ from knitlite.statuses import check_statuses
 from knitlite.views import show_runs
 
 MAX_FILES: Final = 100_000
-"""Each costs the server some 0.1 ms and an inode: an archive of millions is refused when this many are met."""
+"""Each costs the server some 0.1 ms and an inode: an archive of more is refused where it meets them."""
 
 
 @dataclass(frozen=True)
