@@ -64,7 +64,7 @@ def make_image(program: Program, image: str = IMAGE, scripts: Mapping[str, str] 
             script = tarfile.TarInfo(path.lstrip("/"))
             script.size, script.mode = len(text.encode()), 0o755
             archive.addfile(script, io.BytesIO(text.encode()))
-    settings = ("USER 65532:65532", "ENV PATH=/run-tools", "WORKDIR /work")
+    settings = ("USER 65532:65532", "ENV PATH=/run-tools", "WORKDIR /app")
     change = [word for setting in settings for word in ("--change", setting)]
     command = [program.name, "import", *change, "-", image]
     subprocess.run(command, input=buffer.getvalue(), check=True, capture_output=True)

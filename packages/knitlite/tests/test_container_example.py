@@ -49,7 +49,7 @@ def program(request: pytest.FixtureRequest) -> Iterator[Program]:
         for step, image in IMAGES.items():
             if found.call("image", "inspect", image).returncode == 0:
                 pytest.skip(f"{found.name} has an image {image} already, and it is not this test's")
-            make_image(found, image, {"/run-tools/python": PYTHON, f"/work/{step}.py": SCRIPTS[step]})
+            make_image(found, image, {"/run-tools/python": PYTHON, f"/app/{step}.py": SCRIPTS[step]})
         yield found
         found.call("rmi", "--force", *IMAGES.values())
 

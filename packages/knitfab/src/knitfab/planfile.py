@@ -12,23 +12,10 @@ from typing import Final
 from knitfab.errors import KnitError
 from knitfab.jsonvalue import as_list, as_object
 from knitfab.records import PlanSpec
-from knitfab.requests import read_spec, spec_to_json
+from knitfab.requests import PLAN_KEYS, read_spec, spec_to_json
 from knitfab.validation import plan_problems, validate_plan
 from knitfab.yamlvalue import parse_yaml, read_yaml
 
-PLAN_KEYS: Final = (
-    "image",
-    "entrypoint",
-    "args",
-    "inputs",
-    "outputs",
-    "log",
-    "resources",
-    "active",
-    "on_node",
-    "service_account",
-    "annotations",
-)
 _MOUNTPOINT_KEYS: Final = ("path", "tags")
 _LOG_KEYS: Final = ("tags",)
 _NODE_KEYS: Final = ("may", "prefer", "must")

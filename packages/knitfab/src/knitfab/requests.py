@@ -5,6 +5,7 @@ ignored, as Knitfab does; plan FILES are strict (planfile.py).
 """
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from knitfab.errors import KnitError, bad_request
 from knitfab.image import parse_image
@@ -77,7 +78,7 @@ def spec_from_json(value: object) -> PlanSpec:
         raise bad_request("can not understand the requested json", error.message) from error
 
 
-_PLAN_FIELDS = (
+PLAN_KEYS: Final = (
     "image",
     "entrypoint",
     "args",
@@ -90,11 +91,12 @@ _PLAN_FIELDS = (
     "service_account",
     "annotations",
 )
+"""The fields of a plan spec, in JSON as in a plan file."""
 
 
 def read_spec(value: object) -> PlanSpec:
     """A plan spec; what can't be read is told as it is."""
-    fields = as_fields(value, "a plan", *_PLAN_FIELDS)
+    fields = as_fields(value, "a plan", *PLAN_KEYS)
     image = get_optional_text(fields, "image") or ""
     if "image" in fields and image in ("", ":"):
         raise KnitError("a repository name must be specified", code="invalid")
