@@ -29,7 +29,8 @@ FIRST, MIDDLE, LAST = (Tag("stage", name) for name in ("first", "middle", "last"
 COPY = 'echo copying; cp "$1"/a.txt "$2"; sleep 0.5; cp -r "$1"/deep "$2"; sleep 0.2; echo end'
 STEPS = ("run.spawned", "run.recorded", "run.released")
 LONG_STEPS = ("run.starting", "run.folder", "run.completing", "run.moved_one", "run.finished")
-BY_A_KILL = (137, 254)
+# 255 is podman's word for a container whose end its killed monitor did not see.
+BY_A_KILL = (137, 254, 255)
 
 
 @pytest.fixture(scope="module", params=PROGRAMS)

@@ -173,11 +173,11 @@ class Dispatcher:
                 return
             except _TROUBLE as error:
                 pause = _pause(tries)
-                _tell(error, f"run {execution.run_id} can't go on, next try in {pause:.0f} s: ")
                 if not is_passing(error):
                     self._let_others_pass(execution)
-                    if tries >= _TRIES:
-                        execution.despair(error)
+                    if tries >= _TRIES and execution.despair(error):
+                        continue
+                _tell(error, f"run {execution.run_id} can't go on, next try in {pause:.0f} s: ")
             execution.rest(pause)
             if self._closing.is_set():
                 self._give_back(execution.run_id)

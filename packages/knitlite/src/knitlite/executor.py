@@ -70,12 +70,15 @@ class Execution:
         self._stopped.wait(seconds)
         self._stopped.clear()
 
-    def despair(self, error: Exception) -> None:
-        """The next `execute` shall fail the Run with this as the reason, unless it has ended already."""
+    def despair(self, error: Exception) -> bool:
+        """The next `execute` shall fail the Run with this as the reason; whether that was not so before."""
+        if self._verdict is not None:
+            return False
         if self._ended is None:
             self._verdict = ExitStatus(255, f"(pod {self.run_id}) [StartError] {error}")
-        elif self._verdict is None:
+        else:
             self._verdict = ExitStatus(1, f"(container main) Error: {error}")
+        return True
 
     def stop(self, *, give_up: bool = False) -> None:
         """End the process if there is one. `give_up`: the Run shall be executed again later."""
