@@ -305,10 +305,11 @@ def test_a_run_is_followed_stopped_retried_and_removed(knit: Knit) -> None:
     (data,) = knit.records("data", "find", "-t", f"knit#id:{knit_id}")
     root = data["upstream"]["run"]["runId"]
     assert "depended on by downstream runs" in knit.refusal("run", "rm", root)
-    assert "Root run cannot be retried" in knit.refusal("run", "retry", root)
+    assert "Delete all downstreams of the run first" in knit.refusal("run", "retry", root)
     assert knit.refusal("run", "show", "--log", root) == "not found"
     knit.output("run", "rm", run_id)
     assert knit.record("run", "show", run_id)["status"] == "invalidated"
+    assert "Root run cannot be retried" in knit.refusal("run", "retry", root)
     assert run_id not in knit.output("data", "lineage", "-n", "all", knit_id)
     knit.output("run", "rm", root)
     assert knit.records("data", "find", "-t", knit.tag("a")) == []
