@@ -59,6 +59,8 @@ def test_no_store(tmp_path: Path) -> None:
     with pytest.raises(KnitError, match="give the API root") as error:
         find_profile("dev", {"KNIT_PROFILE_STORE": str(tmp_path / "none")})
     assert error.value.code == "missing"
+    with pytest.raises(KnitError, match="no knitlite serves"):
+        find_profile(str(tmp_path), {"KNIT_PROFILE_STORE": str(tmp_path / "none")})
 
 
 def test_api_root_must_be_a_url(tmp_path: Path) -> None:

@@ -60,8 +60,9 @@ def find_profile(where: str, environ: Mapping[str, str]) -> Profile:
         return _profile(read_yaml(path), str(path))
     store = Path(environ.get("KNIT_PROFILE_STORE") or DEFAULT_STORE).expanduser()
     if not store.is_file():
+        found = f"no knitlite serves {where}" if path.is_dir() else f"no engine is named {where!r}"
         remedy = "give the API root (http://host:port/api), a profile file or a knitlite root folder"
-        raise KnitError(f"no engine is named {where!r} and there is no {store}: {remedy}", code="missing")
+        raise KnitError(f"{found} and there is no {store}: {remedy}", code="missing")
     entries = as_object(read_yaml(store) or {}, str(store))
     if where not in entries:
         known = ", ".join(sorted(entries)) or "none"
