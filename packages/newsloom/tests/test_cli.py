@@ -75,6 +75,11 @@ def call(*words: str) -> list[str]:
     return said.getvalue().splitlines()
 
 
+def test_elsewhere_the_workspace_is_missed(tmp_path: Path) -> None:
+    with contextlib.chdir(tmp_path), pytest.raises(NewsError, match="is no workspace, for it has no plans/"):
+        call("plans")
+
+
 def test_push_says_what_it_would_start_and_starts_just_that(project: Path, api_root: str) -> None:
     engine = HttpEngine(api_root)
     call("apply", "--engine", api_root, "--yes")

@@ -55,6 +55,8 @@ def test_a_member_that_is_not_there_is_named(wheel: Path, tmp_path: Path) -> Non
 
 def test_an_unknown_input_lists_the_known_ones(tmp_path: Path) -> None:
     params = tmp_path / "params.yaml"
-    params.write_text("inputs: {one: {}, two: {}}\n")
+    params.write_text("inputs: {one: {package: one}, two: {}}\n")
     with pytest.raises(NewsError, match="use one of one, two"):
         read_pin(params, "three")
+    with pytest.raises(NewsError, match=r"one of .*params.yaml is not usable: members must be an object"):
+        read_pin(params, "one")

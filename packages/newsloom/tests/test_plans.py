@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 from knitfab.actions import PLAN_NAME_KEY
+from knitfab.errors import KnitError
 from knitfab.planfile import read_plan_file
 from newscore.errors import NewsError
-from newsloom.plans import Pin, Rendering, render_plans, source_sha256, write_plans
+from newsloom.plans import Pin, Rendering, built_pins, render_plans, source_sha256, write_plans
 
 PROJECT = Path(__file__).parents[3]
 
@@ -78,7 +79,9 @@ def test_built_images_pin_by_digest(project: Path) -> None:
     specs = render_plans(project, Rendering(pins=pins, variants={"newstrain": "newstrain-cpu"}))
     assert specs["predict"].image == pins["newstrain-cpu"].image
     assert ("image-digest", "sha256:aa") in specs["predict"].annotations
-    with pytest.raises(NewsError, match="image newstrain has not been built: run make build first"):
+    with pytest.raises(
+        NewsError, match="image newstrain has not been built: run make build IMAGE=newstrain first"
+    ):
         render_plans(project, Rendering(pins={}))
 
 
@@ -88,9 +91,38 @@ def test_built_images_pin_by_digest(project: Path) -> None:
         ("x: {template: absent.yaml}", "names the template .*absent.yaml, which is missing"),
         ("x: {template: train.yaml}", r"asks for \$base: give it in index.yaml under x"),
         ("[train.yaml]", "is no mapping of plan names"),
+        ("x: judge.yaml", "gives x no template"),
+        ("x: {tempalte: judge.yaml}", "gives x no template"),
+        ("x: {template: judge.yaml, gpus: 1}", r"gives x 'gpus', but .*judge.yaml has no \$gpus"),
     ],
 )
 def test_a_faulty_index_is_told_in_one_sentence(project: Path, text: str, sentence: str) -> None:
     (project / "plans" / "index.yaml").write_text(text)
     with pytest.raises(NewsError, match=sentence):
         render_plans(project, Rendering())
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("image: [newsjudge", "judge.yaml .plan judge. is not YAML"),
+        ("- newsjudge", "judge.yaml .plan judge. must be an object"),
+        ("image: nothing", "the image 'nothing': use one of newstrain, "),
+        ("image: newsjudge # 5 $", r"has a \$ that begins no name"),
+        ("image: newsjudge\ninputs: [{path: /in, tags: [type: x]}]", "the tag 'type: x' of inputs"),
+    ],
+)
+def test_a_faulty_template_is_told_in_one_sentence(project: Path, text: str, sentence: str) -> None:
+    (project / "plans" / "judge.yaml").write_text(text)
+    with pytest.raises((NewsError, KnitError), match=sentence):
+        render_plans(project, Rendering())
+
+
+def test_without_a_registry_the_image_without_cuda_is_pinned_by_the_same_sources(project: Path) -> None:
+    with_cuda = render_plans(project, Rendering())["predict"].image
+    without = render_plans(project, Rendering(variants={"newstrain": "newstrain-cpu"}))["predict"].image
+    assert without == with_cuda.replace("local/newstrain:", "local/newstrain-cpu:") != with_cuda
+
+
+def test_no_image_built_is_no_pin(project: Path) -> None:
+    assert built_pins(project, "localhost:5000") == {}

@@ -14,12 +14,11 @@ from knitfab.jsonvalue import as_list, as_object
 from knitfab.records import PlanSpec
 from knitfab.requests import PLAN_KEYS, read_spec, spec_to_json
 from knitfab.validation import plan_problems, validate_plan
-from knitfab.yamlvalue import parse_yaml, read_yaml
+from knitfab.yamlvalue import as_truth, parse_yaml, read_yaml
 
 _MOUNTPOINT_KEYS: Final = ("path", "tags")
 _LOG_KEYS: Final = ("tags",)
 _NODE_KEYS: Final = ("may", "prefer", "must")
-_TRUTHS: Final = {"true": True, "false": False}
 
 
 def read_plan_file(path: Path) -> PlanSpec:
@@ -45,7 +44,7 @@ def _spec(value: object, source: str) -> PlanSpec:
         fields = dict(as_object(value, "a plan file"))
         _check_keys(fields)
         _refuse_digest(fields.get("image"))
-        fields["active"] = _truth(fields.get("active"))
+        fields["active"] = as_truth(fields.get("active"), "active")
         spec = read_spec(fields)
         problem = next(plan_problems(spec), None)
         if problem is not None:
@@ -59,14 +58,15 @@ def _check_keys(fields: Mapping[str, object]) -> None:
     _known(fields, PLAN_KEYS, "the plan")
     for side in ("inputs", "outputs"):
         for entry in as_list(fields.get(side), side):
-            _check_tagged(entry, _MOUNTPOINT_KEYS, side)
+            check_tagged(entry, _MOUNTPOINT_KEYS, side)
     if fields.get("log") is not None:
-        _check_tagged(fields["log"], _LOG_KEYS, "log")
+        check_tagged(fields["log"], _LOG_KEYS, "log")
     if fields.get("on_node") is not None:
         _known(as_object(fields["on_node"], "on_node"), _NODE_KEYS, "on_node")
 
 
-def _check_tagged(value: object, keys: Collection[str], where: str) -> None:
+def check_tagged(value: object, keys: Collection[str], where: str) -> None:
+    """KnitError where `value` is no object of these keys, or writes a tag as `key: value` without quotes."""
     fields = as_object(value, where)
     _known(fields, keys, where)
     for tag in as_list(fields.get("tags"), f"the tags of {where}"):
@@ -90,14 +90,6 @@ def _refuse_digest(image: object) -> None:
         name, _, digest = image.partition("@")
         remedy = f"name a tag ({name.partition(':')[0]}:<tag>) and keep {digest} in an annotation"
         raise KnitError(f"the image {image!r} has a digest, which engines refuse: {remedy}", code="invalid")
-
-
-def _truth(value: object) -> bool | None:
-    if value is None:
-        return None
-    if isinstance(value, str) and value.lower() in _TRUTHS:
-        return _TRUTHS[value.lower()]
-    raise KnitError(f"active must be true or false, not {value!r}", code="invalid")
 
 
 _REMEDIES: Final = {

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _LONGEST: Final = 1 << 24
 _MOST_NODES: Final = 100_000
 _DEEPEST: Final = 50
+_TRUTHS: Final = {"true": True, "false": False}
 
 
 def read_yaml(path: Path) -> object:
@@ -42,6 +43,15 @@ def parse_yaml(text: str, source: str) -> object:
         why = " ".join(str(error).split())
         raise KnitError(f"{source} is not YAML: {why}", code="invalid") from error
     return _Reading(source).value(node, 0) if node is not None else None
+
+
+def as_truth(value: object, what: str) -> bool | None:
+    """The truth that a scalar writes; absent or empty is None."""
+    if value is None:
+        return None
+    if isinstance(value, str) and value.lower() in _TRUTHS:
+        return _TRUTHS[value.lower()]
+    raise KnitError(f"{what} must be true or false, not {value!r}", code="invalid")
 
 
 class _Reading:

@@ -88,6 +88,10 @@ def add_rendering(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, console: Console) -> None:
     """Call what the command line asks for."""
     project = Path.cwd()
+    if not (project / "plans").is_dir():
+        raise NewsError(
+            f"{project} is no workspace, for it has no plans/: call newsloom at the top of a clone."
+        )
     try:
         if arguments.command == "demo":
             run_demo(Demo(project, arguments.state, not arguments.no_fetch), console)

@@ -4,14 +4,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from knitfab.actions import find_copy, push_once
 from knitfab.engine import Engine
+from knitfab.errors import KnitError
+from knitfab.jsonvalue import as_list, as_object, get_text, get_texts
+from knitfab.planfile import check_tagged
 from knitfab.records import Data, Tag
+from knitfab.yamlvalue import as_truth, read_yaml
 from newscore.errors import NewsError
 
 PROJECT_TAG = Tag("project", "newsloom")
-KEYS = {"folder", "tags", "demo"}
+KEYS = ("folder", "tags", "demo")
 
 
 @dataclass(frozen=True)
@@ -31,16 +34,20 @@ class Source:
 def read_sources(project: Path) -> list[Source]:
     """Read plans/data.yaml strictly."""
     path = project / "plans" / "data.yaml"
-    sources = []
-    for entry in yaml.safe_load(path.read_text()):
-        if unknown := set(entry) - KEYS:
-            raise NewsError(
-                f"{path} has the unknown key {min(unknown)!r}: use only {', '.join(sorted(KEYS))}."
-            )
-        folder = project / entry["folder"]
-        tags = (PROJECT_TAG, Tag("name", folder.name), *map(Tag.parse, entry["tags"]))
-        sources.append(Source(folder, tags, bool(entry.get("demo", False))))
-    return sources
+    entries = read_yaml(path)
+    try:
+        return [read_source(project, entry) for entry in as_list(entries, "the file")]
+    except KnitError as error:
+        raise NewsError(f"{path}: {error}") from error
+
+
+def read_source(project: Path, entry: object) -> Source:
+    """One entry of plans/data.yaml."""
+    check_tagged(entry, KEYS, "an entry")
+    fields = as_object(entry, "an entry")
+    folder = project / get_text(fields, "folder")
+    tags = (PROJECT_TAG, Tag("name", folder.name), *map(Tag.parse, get_texts(fields, "tags")))
+    return Source(folder, tags, as_truth(fields.get("demo"), "demo") or False)
 
 
 def choose_sources(sources: Sequence[Source], names: Sequence[str]) -> list[Source]:

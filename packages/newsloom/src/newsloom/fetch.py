@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+from knitfab.errors import KnitError
+from knitfab.jsonvalue import as_object, get_text
+from knitfab.yamlvalue import read_yaml
 from newscore.errors import NewsError
 from newscore.folder import staged_folder
 
@@ -31,12 +33,22 @@ class PackagePin:
 
 def read_pin(path: Path, name: str) -> PackagePin:
     """Read the pin called `name` from a params.yaml."""
-    pins = yaml.safe_load(path.read_text())["inputs"]
+    pins = as_object(as_object(read_yaml(path), str(path)).get("inputs"), f"inputs of {path}")
     if name not in pins:
         raise NewsError(
             f"{name!r} is no input of {path}: use one of {', '.join(sorted(pins))}.", code="invalid"
         )
-    return PackagePin(**pins[name])
+    try:
+        pin = as_object(pins[name], "it")
+        members = as_object(pin.get("members"), "members")
+        return PackagePin(
+            get_text(pin, "package"),
+            get_text(pin, "version"),
+            get_text(pin, "sha256"),
+            {key: get_text(members, key) for key in members},
+        )
+    except KnitError as error:
+        raise NewsError(f"the input {name} of {path} is not usable: {error}.") from error
 
 
 def fetch(pin: PackagePin, target: Path) -> None:

@@ -18,13 +18,16 @@ from pathlib import Path
 
 import yaml
 from knitfab.actions import PLAN_NAME_KEY
+from knitfab.jsonvalue import as_object
 from knitfab.planfile import parse_plan
 from knitfab.planfile import render_plan as plan_text
 from knitfab.records import PlanSpec
+from knitfab.yamlvalue import as_truth, parse_yaml, read_yaml
 from newscore.errors import NewsError
 
 SOURCES = {
     "newstrain": ("newscore", "newstrain"),
+    "newstrain-cpu": ("newscore", "newstrain"),
     "newsjudge": ("newscore", "newsjudge"),
     "newsjudge-local": ("newscore", "newsjudge"),
 }
@@ -50,33 +53,40 @@ class Rendering:
     variants: Mapping[str, str] = field(default_factory=dict)
     """Image to use in place of another, such as newstrain → newstrain-cpu."""
 
+    def __post_init__(self) -> None:
+        """Refuse a number of cards that is none."""
+        if self.gpus < 0:
+            raise NewsError(f"{self.gpus} graphics cards can not be asked for: give 0 or more.")
+
 
 def render_plans(project: Path, rendering: Rendering) -> dict[str, PlanSpec]:
     """Render every plan of plans/index.yaml, by name."""
-    folder = project / "plans"
-    index = load_yaml(folder / "index.yaml")
+    index = read_index(project / "plans" / "index.yaml")
     return {name: render_plan(project, name, entry, rendering) for name, entry in index.items()}
 
 
-def render_plan(project: Path, name: str, entry: Mapping[str, object], rendering: Rendering) -> PlanSpec:
+def read_index(path: Path) -> dict[str, dict[str, str]]:
+    """Read plans/index.yaml: a template, the values of its $names and perhaps `gpu`, by plan."""
+    index = read_yaml(path)
+    if not isinstance(index, dict):
+        raise NewsError(f"{path} is no mapping of plan names: write `name: {{template: file.yaml}}` lines.")
+    for name, entry in index.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("template"), str):
+            raise NewsError(f"{path} gives {name} no template: write `{name}: {{template: file.yaml}}`.")
+    return index
+
+
+def render_plan(project: Path, name: str, entry: Mapping[str, str], rendering: Rendering) -> PlanSpec:
     """Fill one template and check it as strictly as a plan file."""
-    path = project / "plans" / str(entry["template"])
-    values = {key: str(value) for key, value in entry.items()}
-    try:
-        text = string.Template(path.read_text()).substitute(values)
-    except FileNotFoundError as error:
-        raise NewsError(
-            f"plan {name} names the template {path}, which is missing.", code="missing"
-        ) from error
-    except KeyError as error:
-        raise NewsError(f"{path} asks for ${error.args[0]}: give it in index.yaml under {name}.") from error
-    document = yaml.safe_load(text)
-    name_of_image = str(document["image"])
-    pin = find_pin(project, rendering.variants.get(name_of_image, name_of_image), rendering.pins)
+    path = project / "plans" / entry["template"]
+    source = f"{path} (plan {name})"
+    document = dict(as_object(parse_yaml(fill_template(path, name, entry), source), source))
+    image = str(document.get("image"))
+    pin = find_pin(project, rendering.variants.get(image, image), rendering.pins)
     document["image"] = pin.image
-    spec = parse_plan(yaml.safe_dump(document), source=f"plan {name}")
+    spec = parse_plan(yaml.safe_dump(document), source)
     resources = dict(spec.resources)
-    if rendering.gpus and entry.get("gpu"):
+    if rendering.gpus and as_truth(entry.get("gpu"), f"gpu of the plan {name}"):
         resources["nvidia.com/gpu"] = str(rendering.gpus)
     return replace(
         spec,
@@ -85,22 +95,48 @@ def render_plan(project: Path, name: str, entry: Mapping[str, object], rendering
     )
 
 
+def fill_template(path: Path, name: str, entry: Mapping[str, str]) -> str:
+    """The text of a template with its $names filled in; a value that it has no use for is an error."""
+    try:
+        template = string.Template(path.read_text())
+        text = template.substitute(entry)
+    except FileNotFoundError as error:
+        raise NewsError(
+            f"plan {name} names the template {path}, which is missing.", code="missing"
+        ) from error
+    except KeyError as error:
+        raise NewsError(f"{path} asks for ${error.args[0]}: give it in index.yaml under {name}.") from error
+    except ValueError as error:
+        raise NewsError(f"{path} has a $ that begins no name ({error}): write $$ for a dollar.") from error
+    if unused := set(entry) - {"template", "gpu", *template.get_identifiers()}:
+        key = min(unused)
+        raise NewsError(f"index.yaml gives {name} {key!r}, but {path} has no ${key}: remove or rename it.")
+    return text
+
+
 def find_pin(project: Path, image: str, pins: Mapping[str, Pin] | None) -> Pin:
     """The pin of an image, by its build or by its sources."""
     if pins is None:
+        if image not in SOURCES:
+            raise NewsError(f"a plan names the image {image!r}: use one of {', '.join(SOURCES)}.")
         source = source_sha256(project, image)
         reference = f"local/{image}:{package_version(project, image)}-s{source}"
         return Pin(reference, {"source-sha256": source})
     if image not in pins:
-        raise NewsError(f"image {image} has not been built: run make build first.", code="missing")
+        raise NewsError(
+            f"image {image} has not been built: run make build IMAGE={image} first.", code="missing"
+        )
     return pins[image]
 
 
 def built_pins(project: Path, registry: str) -> dict[str, Pin]:
     """The pins of every image that was built, as `imagelock pins` prints them."""
+    built = sorted(path.parent.name for path in project.glob("build/images/*/index.json"))
+    if not built:
+        return {}
     command = [str(Path(sys.executable).parent / "imagelock"), "--root", str(project), "pins"]
     result = subprocess.run(
-        [*command, "--registry", registry], check=False, stdout=subprocess.PIPE, text=True
+        [*command, "--registry", registry, *built], check=False, stdout=subprocess.PIPE, text=True
     )
     if result.returncode != 0:
         raise NewsError(f"imagelock pins ended with {result.returncode}, see its message above.")
@@ -128,14 +164,6 @@ def package_version(project: Path, image: str) -> str:
     """The version of the package whose commands an image offers."""
     metadata = project / "packages" / SOURCES[image][-1] / "pyproject.toml"
     return str(tomllib.loads(metadata.read_text())["project"]["version"])
-
-
-def load_yaml(path: Path) -> dict[str, dict[str, object]]:
-    """Read a YAML mapping of mappings, naming the file where it is none."""
-    document = yaml.safe_load(path.read_text())
-    if not isinstance(document, dict):
-        raise NewsError(f"{path} is no mapping of plan names: write `name: {{template: file.yaml}}` lines.")
-    return document
 
 
 def write_plans(specs: Mapping[str, PlanSpec], folder: Path) -> list[Path]:
