@@ -93,7 +93,7 @@ def test_push_says_what_it_would_start_and_starts_just_that(project: Path, api_r
     with pytest.raises(NewsError, match="nobody is at the terminal: add --yes"):
         call("push", "a", "b", "--engine", api_root)
     call("push", "a", "b", "--engine", api_root, "--yes")
-    assert call("wait", "--engine", api_root)[-1] == "2 Runs ended, 2 done"
+    assert call("wait", "--settle", "0", "--engine", api_root)[-1] == "2 Runs ended, 2 done"
     assert len(engine.find_runs(plans=plan_ids(engine))) == 2
     (again,) = call("push", "a", "b", "--engine", api_root, "--preview")
     assert again == "no active plan waits for these Data"
@@ -112,7 +112,7 @@ def test_apply_names_the_state_of_each_plan(project: Path, api_root: str) -> Non
     }
     call("apply", "--engine", api_root, "--yes")
     assert call("apply", "--engine", api_root, "--yes")[-1] == "nothing to apply"
-    call("wait", "--engine", api_root)
+    call("wait", "--settle", "0", "--engine", api_root)
     (trained,) = [plan for plan in engine.find_plans() if plan.image and len(plan.inputs) == 2]
     engine.set_active(trained.plan_id, False)
     (project / "data" / "train" / "content").write_text("other")
@@ -135,7 +135,10 @@ def test_wait_fails_with_the_last_words_of_a_failed_run(project: Path, api_root:
     call("push", "bad", "--engine", api_root, "--yes")
     said = io.StringIO()
     with pytest.raises(NewsError, match="1 of 1 Runs failed"):
-        run(parse(["wait", "broken", "--engine", api_root]), Console(file=said, soft_wrap=True))
+        run(
+            parse(["wait", "broken", "--settle", "0", "--engine", api_root]),
+            Console(file=said, soft_wrap=True),
+        )
     assert "exit code 3" in said.getvalue()
     assert "    the cause" in said.getvalue().splitlines()
 

@@ -116,7 +116,7 @@ class Patience:
     poll: float = 0.5
     """Between two looks."""
     settle: float = 2.0
-    """All must stay finished for so long: new Runs appear after Data do (up to 5 s in a cluster)."""
+    """All must stay finished for so long: a cluster makes what follows from a Run more than 5 s later."""
     most: float | None = None
     """Then it is given up (code `timeout`); None waits for ever."""
 

@@ -59,6 +59,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     wait = commands.add_parser("wait", help="show Runs until all have ended; exit 2 when one failed")
     wait.add_argument("names", nargs="*", metavar="PLAN", help="plans of plans/index.yaml; default: all")
     wait.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after so long")
+    wait.add_argument(
+        "--settle",
+        type=float,
+        metavar="SECONDS",
+        default=10.0,
+        help="end when no Run came for so long (10: a cluster makes what follows from a Run seconds later)",
+    )
     add_engine(wait)
     return parser.parse_args(argv)
 
@@ -178,7 +185,7 @@ def wait_for_plans(engine: Engine, arguments: argparse.Namespace, console: Conso
     if not named:
         raise NewsError("the engine has no active plan of this workspace: call newsloom apply first.")
     plans = [named[name] for name in arguments.names or named]
-    runs = watch_runs(engine, console, plans, Patience(most=arguments.timeout))
+    runs = watch_runs(engine, console, plans, Patience(settle=arguments.settle, most=arguments.timeout))
     report_runs(engine, runs, console)
 
 
