@@ -234,6 +234,19 @@ def test_plain_text_errors(loopback: Any, engine: HttpEngine, answer: Answers) -
         engine.find_runs()
 
 
+@pytest.mark.parametrize(
+    ("body", "doubted"),
+    [(b'{"message":"Not Found"}', True), (b"<html>", True), (b'{"message":"not found"}', False)],
+)
+def test_a_wrong_api_root_is_doubted(
+    loopback: Any, engine: HttpEngine, answer: Answers, body: bytes, doubted: bool
+) -> None:
+    loopback.answers = [answer(body, status=404)]
+    with pytest.raises(KnitError) as error:
+        engine.get_run("R")
+    assert error.value.message.endswith("the API root?") is doubted
+
+
 @pytest.mark.parametrize("body", [b"", b"not json", b"{}", b'{"runId":"R"}'])
 def test_unreadable_success_is_an_error(
     loopback: Any, engine: HttpEngine, answer: Answers, body: bytes
@@ -280,7 +293,19 @@ def test_hung_up() -> None:
     assert error.value.code == "unreachable"
 
 
-@pytest.mark.parametrize("api_root", ["", "localhost:8030", "ftp://x/api", "/api", "http:///api"])
+@pytest.mark.parametrize(
+    "api_root",
+    [
+        "",
+        "localhost:8030",
+        "ftp://x/api",
+        "/api",
+        "http:///api",
+        "http://host:port/api",
+        "http://host:70000/api",
+        "http://[::1/api",
+    ],
+)
 def test_bad_api_root(api_root: str) -> None:
     with pytest.raises(KnitError, match="is no API root"):
         HttpEngine(api_root)

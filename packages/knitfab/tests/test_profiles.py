@@ -65,7 +65,7 @@ def test_no_store(tmp_path: Path) -> None:
 
 def test_api_root_must_be_a_url(tmp_path: Path) -> None:
     path = _write(tmp_path / "knitprofile", "apiRoot: host:1/api\n")
-    with pytest.raises(KnitError, match="must be an absolute URL"):
+    with pytest.raises(KnitError, match="knitprofile: 'host:1/api' is no API root"):
         find_profile(str(path), {})
 
 

@@ -5,18 +5,18 @@ Uploads and downloads are streams; their MD5 travels in a trailer and is verifie
 """
 
 import hashlib
-import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from knitfab.errors import KnitError, code_of
 from knitfab.extract import extract_archive
 from knitfab.jsonvalue import as_list, as_object, parse_json, render_json
 from knitfab.placing import placed_folder
+from knitfab.quantity import canonical_quantity
 from knitfab.records import KNIT_ID, Data, Plan, PlanSpec, Run, Tag
 from knitfab.requests import (
     AnnotationChange,
@@ -29,9 +29,9 @@ from knitfab.requests import (
 )
 from knitfab.tarstream import pack_folder
 from knitfab.times import format_duration, format_timestamp
-from knitfab.transport import Connection, Request, Response
+from knitfab.transport import Connection, Request, Response, split_root, trust
 from knitfab.validation import tag_problem, validate_plan
-from knitfab.wire import canonical_quantity, data_from_json, plan_from_json, run_from_json
+from knitfab.wire import data_from_json, plan_from_json, run_from_json
 
 T = TypeVar("T")
 Query = Sequence[tuple[str, str]]
@@ -40,6 +40,8 @@ _MD5: Final = "x-checksum-md5"
 _TAR: Final = "application/tar+gzip"
 _JSON: Final = {"Content-Type": "application/json"}
 _TRANSFER_SECONDS: Final = 900.0
+_MOST_SAID: Final = 300
+"""Bytes kept of an error that is no engine's, such as a proxy's page."""
 
 
 class HttpEngine:
@@ -53,11 +55,8 @@ class HttpEngine:
         ca_pem: str | None = None,
     ) -> None:
         self.api_root = api_root.rstrip("/")
-        self._url = urlsplit(self.api_root)
-        if self._url.scheme not in ("http", "https") or not self._url.hostname:
-            sentence = f"{api_root!r} is no API root: give an absolute URL such as http://127.0.0.1:8030/api"
-            raise KnitError(sentence, code="invalid")
-        self._context = _tls(ca_file, ca_pem) if self._url.scheme == "https" else None
+        self._url = split_root(self.api_root)
+        self._context = trust(ca_file, ca_pem) if self._url.scheme == "https" else None
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     # Data
@@ -253,24 +252,20 @@ class HttpEngine:
         if response.status < 300:
             return response
         with response:
-            wire = _error_text(response.read())
+            body = response.read()
+        message = _message(body)
+        wire = body[:_MOST_SAID].decode("utf-8", "replace") if message is None else message
         said = " ".join(wire.split()) or "nothing"
         where = f"{request.method} {self._origin()}{request.target.partition('?')[0]}"
+        # An engine says "not found" of an id, and "Not Found" of a path that it does not have.
+        stray = response.status == 404 and message in (None, "Not Found")
+        doubt = f"; is {self.api_root} the API root?" if stray else ""
         raise KnitError(
-            f"{said} ({where} answered {response.status})", code=code_of(response.status), wire=wire
+            f"{said} ({where} answered {response.status}){doubt}", code=code_of(response.status), wire=wire
         )
 
     def _origin(self) -> str:
         return f"{self._url.scheme}://{self._url.netloc.rpartition('@')[2]}"
-
-
-def _tls(ca_file: Path | None, ca_pem: str | None) -> ssl.SSLContext:
-    """Trust in this CA alone, or in the system's; the host name is checked either way."""
-    try:
-        return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file), cadata=ca_pem)
-    except (OSError, ValueError) as error:
-        sentence = f"the CA of the profile ({ca_file or 'given inline'}) is no PEM certificate: {error}"
-        raise KnitError(sentence, code="invalid") from error
 
 
 def _window(since: datetime | None, duration: timedelta | None) -> list[tuple[str, str]]:
@@ -304,10 +299,10 @@ def _hashed(pieces: Iterable[bytes], update: Callable[[bytes], object]) -> Itera
         yield piece
 
 
-def _error_text(body: bytes) -> str:
-    """The message of an error body, or the body itself where it is none."""
+def _message(body: bytes) -> str | None:
+    """The message of an error body; None where it is no engine's."""
     try:
         message = as_object(parse_json(body), "an error").get("message")
     except KnitError:
-        message = None
-    return message if isinstance(message, str) else body[:2000].decode("utf-8", "replace")
+        return None
+    return message if isinstance(message, str) else None

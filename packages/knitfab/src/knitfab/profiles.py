@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from knitfab.client import HttpEngine
 from knitfab.errors import KnitError
 from knitfab.jsonvalue import as_object, get_items, get_optional_text
 from knitfab.records import Tag
+from knitfab.transport import split_root
 from knitfab.wire import resources_from_json, tag_from_json
 from knitfab.yamlvalue import read_yaml
 
@@ -93,9 +93,10 @@ def read_knitenv(start: Path) -> KnitEnv:
 def _profile(value: object, source: str) -> Profile:
     fields = as_object(value, source)
     api_root = get_optional_text(fields, "apiRoot") or get_optional_text(fields, "api_root") or ""
-    parts = urlsplit(api_root)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise KnitError(f"{source}: apiRoot must be an absolute URL, not {api_root!r}", code="invalid")
+    try:
+        split_root(api_root)
+    except KnitError as error:
+        raise KnitError(f"{source}: {error.message}", code="invalid") from error
     encoded = get_optional_text(as_object(fields.get("cert") or {}, f"{source}: cert"), "ca")
     if not encoded:
         return Profile(api_root.rstrip("/"))

@@ -7,10 +7,12 @@ client libraries drop. One connection an exchange.
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urlsplit
 
 from knitfab.errors import KnitError
 
@@ -72,6 +74,25 @@ class Response:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def split_root(api_root: str) -> SplitResult:
+    """The parts of an API root; `invalid` where it is no absolute URL."""
+    with suppress(ValueError):  # brackets that do not match, a port that is no number or too large
+        url = urlsplit(api_root)
+        if url.scheme in ("http", "https") and url.hostname and url.port != 0:
+            return url
+    sentence = f"{api_root!r} is no API root: give an absolute URL such as http://127.0.0.1:8030/api"
+    raise KnitError(sentence, code="invalid")
+
+
+def trust(ca_file: Path | None, ca_pem: str | None) -> ssl.SSLContext:
+    """Trust in this CA alone, or in the system's; the host name is checked either way."""
+    try:
+        return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file), cadata=ca_pem)
+    except (OSError, ValueError) as error:
+        sentence = f"the CA of the profile ({ca_file or 'given inline'}) is no PEM certificate: {error}"
+        raise KnitError(sentence, code="invalid") from error
 
 
 class Connection:
