@@ -247,6 +247,14 @@ def test_a_wrong_api_root_is_doubted(
     assert error.value.message.endswith("the API root?") is doubted
 
 
+def test_a_token_that_fails_is_asked_for(loopback: Any, engine: HttpEngine, answer: Answers) -> None:
+    loopback.answers = [answer(b'{"message":"unauthorized"}', status=401)]
+    with pytest.raises(KnitError, match=r"answered 401\); set \$KNIT_TOKEN"):
+        engine.get_run("R")
+    with pytest.raises(KnitError, match="is not printable ASCII"):
+        HttpEngine(loopback.api_root, token="broken\nin two")
+
+
 @pytest.mark.parametrize("body", [b"", b"not json", b"{}", b'{"runId":"R"}'])
 def test_unreadable_success_is_an_error(
     loopback: Any, engine: HttpEngine, answer: Answers, body: bytes

@@ -57,6 +57,8 @@ class HttpEngine:
         self.api_root = api_root.rstrip("/")
         self._url = split_root(self.api_root)
         self._context = trust(ca_file, ca_pem) if self._url.scheme == "https" else None
+        if token and not (token.isascii() and token.isprintable()):
+            raise KnitError("the bearer token is not printable ASCII: is it the right one?", code="invalid")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     # Data
@@ -257,9 +259,11 @@ class HttpEngine:
         wire = body[:_MOST_SAID].decode("utf-8", "replace") if message is None else message
         said = " ".join(wire.split()) or "nothing"
         where = f"{request.method} {self._origin()}{request.target.partition('?')[0]}"
-        # An engine says "not found" of an id, and "Not Found" of a path that it does not have.
-        stray = response.status == 404 and message in (None, "Not Found")
-        doubt = f"; is {self.api_root} the API root?" if stray else ""
+        doubt = ""
+        if response.status == 401:
+            doubt = "; set $KNIT_TOKEN, or $KNIT_TOKEN_FILE to the file that holds it"
+        elif response.status == 404 and message in (None, "Not Found"):  # of an id it says "not found"
+            doubt = f"; is {self.api_root} the API root?"
         raise KnitError(
             f"{said} ({where} answered {response.status}){doubt}", code=code_of(response.status), wire=wire
         )
