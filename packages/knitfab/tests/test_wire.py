@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from knitfab.errors import KnitError
+from knitfab.jsonvalue import parse_json, render_json
 from knitfab.records import (
     Assignment,
     Data,
@@ -29,10 +30,8 @@ from knitfab.records import (
 from knitfab.wire import (
     data_from_json,
     data_to_json,
-    parse_json,
     plan_from_json,
     plan_to_json,
-    render_json,
     run_from_json,
     run_to_json,
     tag_from_json,

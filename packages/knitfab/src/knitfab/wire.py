@@ -7,7 +7,6 @@ extra fields, tags as objects and `Z`). What clients send is in requests.py.
 from collections.abc import Iterable, Mapping
 
 from knitfab.errors import KnitError
-from knitfab.image import Image, parse_image, split_tag
 from knitfab.jsonvalue import (
     as_fields,
     as_object,
@@ -17,10 +16,8 @@ from knitfab.jsonvalue import (
     get_optional_text,
     get_text,
     get_texts,
-    parse_json,
-    render_json,
 )
-from knitfab.quantity import canonical_quantity, parse_quantity
+from knitfab.quantity import canonical_quantity
 from knitfab.records import (
     Assignment,
     Data,
@@ -40,39 +37,7 @@ from knitfab.records import (
     Tag,
     sort_tags,
 )
-from knitfab.times import format_duration, format_timestamp, parse_duration, parse_timestamp
-
-__all__ = [
-    "Image",
-    "annotation_from_json",
-    "canonical_quantity",
-    "data_from_json",
-    "data_to_json",
-    "format_duration",
-    "format_timestamp",
-    "mountpoint_from_json",
-    "mountpoint_to_json",
-    "on_node_from_json",
-    "on_node_to_json",
-    "pairs_to_json",
-    "parse_duration",
-    "parse_image",
-    "parse_json",
-    "parse_quantity",
-    "parse_timestamp",
-    "plan_from_json",
-    "plan_summary_from_json",
-    "plan_summary_to_json",
-    "plan_to_json",
-    "render_json",
-    "resources_from_json",
-    "run_from_json",
-    "run_to_json",
-    "split_tag",
-    "tag_from_json",
-    "tags_from_json",
-    "tags_to_json",
-]
+from knitfab.times import format_timestamp, parse_timestamp
 
 Json = dict[str, object]
 
