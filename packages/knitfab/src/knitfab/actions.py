@@ -16,7 +16,7 @@ from knitfab.engine import Engine
 from knitfab.equality import plans_equal
 from knitfab.errors import KnitError
 from knitfab.image import parse_image, split_tag
-from knitfab.records import FINISHED, Data, Mountpoint, Plan, PlanSpec, Run, Tag
+from knitfab.records import FINISHED, Data, Plan, PlanSpec, Run, Tag
 from knitfab.tarstream import hash_folder
 
 CONTENT_KEY: Final = "content.sha256"
@@ -63,15 +63,16 @@ def _bring_up_to_date(engine: Engine, plan: Plan, spec: PlanSpec) -> Plan:
 
 def find_copy(engine: Engine, source: Path, tags: Sequence[Tag] = ()) -> Data | None:
     """The finished Data with this folder's content and these tags, None when there is none."""
-    return _find_finished(engine, (_content_tag(source), *tags))
+    return next(iter(_find_finished(engine, (_content_tag(source), *tags))), None)
 
 
 def _content_tag(source: Path) -> Tag:
     return Tag(CONTENT_KEY, hash_folder(source))
 
 
-def _find_finished(engine: Engine, tags: Sequence[Tag]) -> Data | None:
-    return next((data for data in engine.find_data(tags) if data.transient is None), None)
+def _find_finished(engine: Engine, tags: Sequence[Tag]) -> tuple[Data, ...]:
+    """The Data with these tags whose content is complete."""
+    return tuple(data for data in engine.find_data(tags) if data.transient is None)
 
 
 def push_once(engine: Engine, source: Path, tags: Sequence[Tag] = ()) -> tuple[Data, bool]:
@@ -81,9 +82,8 @@ def push_once(engine: Engine, source: Path, tags: Sequence[Tag] = ()) -> tuple[D
     that a crash left untagged is taken over when its content is the same.
     """
     wanted = (_content_tag(source), *tags)
-    found = _find_finished(engine, wanted)
-    if found is not None:
-        return found, False
+    if found := _find_finished(engine, wanted):
+        return found[0], False
     orphan = next(_untagged_copies(engine, wanted[0].value), None)
     if orphan is not None:
         return engine.tag_data(orphan.knit_id, add=wanted), False
@@ -181,7 +181,7 @@ class Preview:
 
 def preview_apply(engine: Engine, spec: PlanSpec) -> Preview:
     """What `apply_plan(spec)` would start, before it happens. Changes nothing."""
-    candidates = {entry.path: _candidates(engine, entry) for entry in spec.inputs}
+    candidates = {entry.path: _find_finished(engine, entry.tags) for entry in spec.inputs}
     return Preview(find_equal_plan(engine, spec), candidates)
 
 
@@ -220,26 +220,14 @@ def preview_push(engine: Engine, coming: Mapping[str, Iterable[Tag]]) -> list[Pu
     found = []
     for plan in engine.find_plans(active=True):
         filled = {
-            entry.path: tuple(name for name, tags in offered.items() if _fills(entry.tags, tags))
+            entry.path: tuple(name for name, tags in offered.items() if tags.issuperset(entry.tags))
             for entry in plan.inputs
         }
         if any(filled.values()):
-            found.append(PushPreview(plan, _present(engine, plan.spec.inputs), filled))
+            finished = {entry.path: _find_finished(engine, entry.tags) for entry in plan.inputs}
+            present = {path: tuple(data.knit_id for data in held) for path, held in finished.items()}
+            found.append(PushPreview(plan, present, filled))
     return found
-
-
-def _fills(wanted: Sequence[Tag], offered: frozenset[Tag]) -> bool:
-    """Whether Data that do not exist yet, so that nobody can know their system tags, match an input."""
-    return offered.issuperset(wanted)
-
-
-def _present(engine: Engine, inputs: Iterable[Mountpoint]) -> dict[str, tuple[str, ...]]:
-    return {entry.path: tuple(data.knit_id for data in _candidates(engine, entry)) for entry in inputs}
-
-
-def _candidates(engine: Engine, entry: Mountpoint) -> tuple[Data, ...]:
-    """The finished Data that an input takes."""
-    return tuple(data for data in engine.find_data(entry.tags) if data.transient is None)
 
 
 def superseded_plans(plans: Iterable[Plan], wanted: Mapping[str, PlanSpec]) -> list[Plan]:
