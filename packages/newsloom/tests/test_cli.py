@@ -96,7 +96,7 @@ def test_push_says_what_it_would_start_and_starts_just_that(project: Path, api_r
     assert call("wait", "--settle", "0", "--engine", api_root)[-1] == "2 Runs ended, 2 done"
     assert len(engine.find_runs(plans=plan_ids(engine))) == 2
     (again,) = call("push", "a", "b", "--engine", api_root, "--preview")
-    assert again == "no active plan waits for these Data"
+    assert again == "nothing to push"
 
 
 def plan_ids(engine: HttpEngine) -> list[str]:

@@ -149,7 +149,10 @@ def push_asking(project: Path, arguments: argparse.Namespace, console: Console) 
     wanted = choose_sources(read_sources(project), arguments.names)
     coming = {source.name: source.tags for source in wanted if not find_pushed(engine, source)}
     previews = preview_push(engine, coming)
-    print_previews(previews, console, each=arguments.preview)
+    if coming:
+        print_previews(previews, console, each=arguments.preview)
+    else:
+        console.print("nothing to push")
     if arguments.preview or (any(each.runs for each in previews) and not agreed("Push?", arguments, console)):
         return
     for source, data, created in push_sources(engine, wanted):

@@ -19,8 +19,7 @@ def print_proposals(proposals: Sequence[Proposal], console: Console, *, each: bo
     With `each`, the first combinations of Data stand below.
     """
     for proposal in proposals:
-        factors = product_text({path: len(found) for path, found in proposal.preview.candidates.items()})
-        why = f"  {factors}" if proposal.preview.runs > 1 else ""
+        why = f"  {product_text(proposal.preview.counts)}" if proposal.preview.runs > 1 else ""
         line = f"{proposal.name:36} {proposal.state:12} {proposal.runs:6} Runs{why}"
         console.print(line, highlight=False)
         if each:
