@@ -123,9 +123,9 @@ labels = LabelSet(tuple(Label(str(i)) for i in range(20)))
 answers = rng.integers(0, 20, (7528, 2))
 row = tuple(np.log(np.full(20, 0.05)))
 rows = tuple(Prediction(str(i), str(a), str(b), row) for i, (a, b) in enumerate(answers))
-start = time.monotonic()
+start = time.process_time()
 evaluate(Predictions({}, {}, labels, rows))
-seconds = time.monotonic() - start
+seconds = time.process_time() - start
 # Not ru_maxrss, which a child takes over from the process that started it.
 status = Path("/proc/self/status").read_text()
 print(seconds, int(status.split("VmHWM:")[1].split()[0]) / 1024)
