@@ -14,11 +14,14 @@ from pathlib import Path
 import imagelock
 import pytest
 from imagelock.audit import Question, audit
-from imagelock.build import read_note
+from imagelock.build import read_note, read_recipe
 from imagelock.cli import run
-from imagelock.compare import EXIT_CODES, Verdict
+from imagelock.compare import EXIT_CODES, Verdict, named_layers
+from imagelock.difference import read_list
 from imagelock.errors import ImageError
-from imagelock.rebuild import OWN_SOURCE, find_cutter, source_digest
+from imagelock.rebuild import OWN_SOURCE, Commission, find_cutter, rebuild, source_digest
+from imagelock.record import read_record
+from imagelock.recorded import RecordedLayout, list_layer
 from imagelock.samples import TinyTree
 from imagelock.statement import Audited
 
@@ -87,6 +90,30 @@ def test_an_older_assembler_reproduces_what_todays_does_not(
     predicate = json.loads(path.read_text())["predicate"]
     assert [row["result"] for row in predicate["imagelock"]["rebuilds"]] == ["identical", alone.result]
     assert predicate["properties"] == []
+
+
+def test_todays_rebuild_writes_only_the_packages_layer(tree: TinyTree, tmp_path: Path) -> None:
+    tree.build()
+    recipe, commit = read_recipe(tree.root, "tiny")
+    made = rebuild(Commission(tree.root, recipe, tree.cache, tmp_path, commit), "current")[0].layout
+    built = tree.project.layout("tiny")
+    assert made.manifest_digest() == built.manifest_digest()
+    assert (made.path / "files.jsonl").read_bytes() == (built.path / "files.jsonl").read_bytes()
+    assert (made.path / "sbom.cdx.json").read_bytes() == (built.path / "sbom.cdx.json").read_bytes()
+    note = read_note(built)
+    assert note is not None
+    there = {layer["name"] for layer in note["layers"] if made.blob_path(layer["digest"]).exists()}
+    assert there == {"system", "source"}
+    assert len(note["layers"]) > len(there)
+
+
+def test_the_list_of_files_says_what_the_tars_say(tree: TinyTree) -> None:
+    tree.build()
+    built = tree.project.layout("tiny")
+    record = read_record(RecordedLayout(built), built.manifest_digest())
+    facts, _ = read_list(built.path / "files.jsonl")
+    told = {name: list_layer(record.recorded, record.layers[at]) for name, at in named_layers(record).items()}
+    assert facts == told
 
 
 def test_a_commit_without_an_assembler_says_so(tree: TinyTree) -> None:

@@ -77,7 +77,7 @@ def read_sources(declaration: Declaration, workspace: Workspace) -> tuple[Entry,
 
 
 def assemble(recipe: Recipe, inputs: Inputs, cache: LayerCache, target: Path, workers: int) -> Built:
-    """Make the image's layout in the empty folder `target`."""
+    """Make the image's layout in the empty folder `target`, without the blobs that `cache` does not keep."""
     read = WheelReader(image_place(recipe.declaration))
     made, reused = make_layers(partial(plan_jobs, recipe, inputs, cache, read), cache, workers)
     layout = start_layout(target)
@@ -86,7 +86,8 @@ def assemble(recipe: Recipe, inputs: Inputs, cache: LayerCache, target: Path, wo
         top = write_source(recipe, scratch)
         layers = [*made, top]
         for layer in layers:
-            link_blob(layout, layer.blob_path, layer.digest)
+            if layer.blob_path:
+                link_blob(layout, layer.blob_path, layer.digest)
         write_files(layers, target / "files.jsonl")
     facts = Facts(recipe.lock_sha256, recipe.source_sha256, recipe.dirty)
     config = add_blob(layout, make_config(recipe.declaration, recipe.lock, layers, facts, base_config))
@@ -152,7 +153,8 @@ def run_jobs(jobs: Iterator[Job], cache: LayerCache, workers: int) -> Iterable[L
 def make_layer(job: Job, cache: LayerCache) -> LayerResult:
     """Make one layer and put it in the cache."""
     with cache.scratch() as scratch:
-        blob, files = scratch / "blob", scratch / "files.jsonl"
+        blob = scratch / "blob" if cache.keeps(job.name) else None
+        files = scratch / "files.jsonl"
         summary = write_layer(job.name, job.entries(scratch), blob, files)
         made = LayerResult(
             job.name, summary.digest, summary.size, summary.diff_id, summary.diff_size, blob, files,
@@ -215,5 +217,4 @@ def write_files(layers: Iterable[LayerResult], path: Path) -> None:
     """The list of every path in the image, layer by layer."""
     with path.open("wb") as out:
         for layer in layers:
-            if layer.files_path:
-                out.write(layer.files_path.read_bytes())
+            out.write(layer.files_path.read_bytes())

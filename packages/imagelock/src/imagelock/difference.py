@@ -1,4 +1,8 @@
-"""Which files of two images differ, read from both sides' tars: content, set, or the archive itself."""
+"""Which files of two images differ: content, set, or the archive itself.
+
+The recorded image's are read from its tars, the rebuild's from the list that the assembler made of what it
+wrote; of a base's layers, which it did not write, from their tars too.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from imagelock.assemble import BAKED
 from imagelock.errors import ImageError
 from imagelock.layout import Layout
 from imagelock.record import Record, read_record
-from imagelock.recorded import BROKEN, FileFact, RecordedLayout, list_layer
+from imagelock.recorded import BROKEN, FileFact, RecordedLayout, list_layer, listed_fact
 
 
 @dataclass(frozen=True)
@@ -32,14 +36,14 @@ def differing_files(
 ) -> Difference:
     """Compare every layer that is not on both sides; `relabelled` when the labels tell other hashes."""
     new = read_record(RecordedLayout(rebuilt), rebuilt.manifest_digest())
-    owners = read_owners(rebuilt.path / "files.jsonl")
+    made, owners = read_list(rebuilt.path / "files.jsonl")
     lines: list[str] = []
     noted: list[str] = []  # lines about the baked-in note, which follows the labels
     layers = [name for name in {**names, **new_names} if differs(name, old, names, new, new_names)]
     set_differs = False
     for name in layers:
         before = facts_of(old, names.get(name), name)
-        after = facts_of(new, new_names.get(name), name)
+        after = made[name] if name in made else facts_of(new, new_names.get(name), name)
         found = False
         for path in sorted(before.keys() | after.keys()):
             line = compare_paths(path, before.get(path), after.get(path), owners.get((name, path), ""))
@@ -79,11 +83,17 @@ def facts_of(record: Record, number: int | None, name: str) -> dict[str, FileFac
                          code="corrupt") from None  # fmt: skip
 
 
-def read_owners(path: Path) -> dict[tuple[str, str], str]:
-    """(layer, path) → which wheel, package or workspace folder put it there, by the rebuild's own list."""
+def read_list(path: Path) -> tuple[dict[str, dict[str, FileFact]], dict[tuple[str, str], str]]:
+    """The rebuild's own list: layer → path → what its tar says of it; and (layer, path) → which wheel,
+    package or workspace folder put it there.
+    """
+    facts: dict[str, dict[str, FileFact]] = {}
+    owners: dict[tuple[str, str], str] = {}
     with path.open("rb") as stream:
-        rows = map(json.loads, stream)
-        return {(row["layer"], row["path"]): row["owner"] for row in rows}
+        for row in map(json.loads, stream):
+            facts.setdefault(row["layer"], {})[row["path"]] = listed_fact(row)
+            owners[row["layer"], row["path"]] = row["owner"]
+    return facts, owners
 
 
 def compare_paths(path: str, old: FileFact | None, new: FileFact | None, owner: str) -> str:

@@ -28,8 +28,8 @@ class LayerResult:
     size: int
     diff_id: str
     diff_size: int
-    blob_path: Path
-    files_path: Path | None  # JSON lines: path, kind, mode, size, sha256, target, owner, layer
+    blob_path: Path | None  # None when only its digests were asked for
+    files_path: Path  # JSON lines: path, kind, mode, size, sha256, target, owner, layer
     comment: str = ""
     media_type: str = MEDIA_TYPE
 
@@ -66,9 +66,13 @@ class Sources:
             yield piece
 
 
-def write_layer(name: str, entries: Iterable[Entry], blob_path: Path, files_path: Path) -> BlobSummary:
-    """Write sorted entries as a layer; ImageError when an owner's bytes are not what it promised."""
-    with blob_path.open("wb", buffering=0) as out, files_path.open("wb") as files, Sources() as sources:
+def write_layer(name: str, entries: Iterable[Entry], blob_path: Path | None, files_path: Path) -> BlobSummary:
+    """Write sorted entries as a layer, or only hash what would be written when there is no `blob_path`.
+
+    ImageError when an owner's bytes are not what it promised.
+    """
+    blob = blob_path or Path(os.devnull)
+    with blob.open("wb", buffering=0) as out, files_path.open("wb") as files, Sources() as sources:
         writer = MemberWriter(out)
         for entry in entries:
             writer.stored(entry_header(entry))

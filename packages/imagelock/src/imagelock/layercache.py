@@ -29,9 +29,18 @@ def code_digest() -> str:
 
 @dataclass(frozen=True)
 class LayerCache:
-    """Layers by key below one folder."""
+    """Layers by key below one folder.
+
+    `only` names the layers whose blobs are kept, for those who want the others' digests and files alone;
+    None keeps all. One folder must always be used with the same answer.
+    """
 
     folder: Path
+    only: frozenset[str] | None = None
+
+    def keeps(self, name: str) -> bool:
+        """True when a layer's blob is kept."""
+        return self.only is None or name in self.only
 
     def place(self, key: str) -> Path:
         """The folder of one layer."""
@@ -42,11 +51,12 @@ class LayerCache:
         place = self.place(key)
         try:
             row = json.loads((place / "layer.json").read_bytes())
-            found = LayerResult(**row, blob_path=place / "blob", files_path=place / "files.jsonl")
-            sound = found.blob_path.stat().st_size == found.size
+            blob = place / "blob" if self.keeps(row["name"]) else None
+            found = LayerResult(**row, blob_path=blob, files_path=place / "files.jsonl")
+            sound = blob is None or blob.stat().st_size == found.size
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, KeyError):
             raise ImageError(f"{place} is not a layer: delete that folder and build again",
                              code="corrupt") from None  # fmt: skip
         return found if sound else None
@@ -62,11 +72,11 @@ class LayerCache:
         place = self.place(key)
         finished = scratch / "finished"
         finished.mkdir()
-        made.blob_path.rename(finished / "blob")
-        if made.files_path:
-            made.files_path.rename(finished / "files.jsonl")
+        if made.blob_path:
+            made.blob_path.rename(finished / "blob")
+            (finished / "blob").chmod(0o444)
+        made.files_path.rename(finished / "files.jsonl")
         (finished / "layer.json").write_bytes(canonical_json(made.to_json()))
-        (finished / "blob").chmod(0o444)
         if place.exists() and self.find(key) is None:
             shutil.rmtree(place)
         try:

@@ -71,6 +71,7 @@ def recall(layer: LayerResult, memory: Path) -> dict[str, list[str]]:
     if note.exists():
         told: dict[str, list[str]] = json.loads(note.read_bytes())
         return told
+    assert layer.blob_path, "a cache of layers that leaves this one out cannot tell its licences"
     told = read_layer(layer.blob_path)
     remember(told, note)
     return told

@@ -24,6 +24,7 @@ from imagelock.inputs import InputCache
 from imagelock.layercache import LayerCache
 from imagelock.layout import Layout
 from imagelock.licences import find_licences
+from imagelock.recipe import SYSTEM
 
 ASSEMBLERS = ("current", "commit", "both")
 OWN_SOURCE = "packages/imagelock/src"  # where a source tree that carries its assembler keeps it
@@ -78,10 +79,14 @@ def rebuild(commission: Commission, which: str) -> list[Rebuilt]:
 
 
 def by_current(commission: Commission, digest: str) -> Rebuilt:
-    """Rebuild in this process, with an empty cache of layers."""
+    """Rebuild in this process, with an empty cache of layers.
+
+    Of big layers no byte is written: their hashes and the list of their files say all that is compared.
+    The packages' layer is kept, since the licences in the SBOM are read from it.
+    """
     target = commission.scratch / "current"
     target.mkdir()
-    layers = LayerCache(commission.scratch / "current-layers")
+    layers = LayerCache(commission.scratch / "current-layers", only=frozenset({SYSTEM}))
     built = assemble(commission.recipe, commission.inputs, layers, target, os.cpu_count() or 1)
     memory = layers.folder / LICENCES
     licences = find_licences(commission.recipe.lock, commission.inputs, built, memory)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import IO, BinaryIO, Protocol
@@ -16,6 +16,7 @@ from imagelock.canonical import CHUNK
 from imagelock.errors import ImageError
 from imagelock.layout import Layout
 from imagelock.registry import Registry
+from imagelock.tarheader import MTIME
 
 # Documents that go with an image: beside a layout by name, in a registry as referrers by media type.
 ATTACHED = {
@@ -149,6 +150,11 @@ def list_layer(recorded: Recorded, digest: str) -> dict[str, FileFact]:
         tarfile.open(fileobj=plain, mode="r|") as archive,
     ):
         return {member.name: file_fact(archive, member) for member in archive}
+
+
+def listed_fact(row: Mapping[str, str]) -> FileFact:
+    """One row of the assembler's list of files as the fact that its tar tells of that path."""
+    return FileFact(row["kind"], row["mode"], row["sha256"], row["target"], "0:0", str(MTIME), "0,0")
 
 
 KINDS = {
