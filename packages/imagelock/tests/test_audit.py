@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 from imagelock.audit import Question, audit
+from imagelock.build import read_lock_bytes
 from imagelock.canonical import canonical_json, sha256_bytes
 from imagelock.cli import run
 from imagelock.compare import EXIT_CODES, Verdict
 from imagelock.errors import ImageError
 from imagelock.layout import Layout, add_blob, write_index
-from imagelock.lockfile import LockedBlob, read_lock
+from imagelock.lockfile import LockedBlob
 from imagelock.push import push
 from imagelock.registry import Registry
 from imagelock.samples import TINY_DEB, TINY_FILES, TinyTree, lock_wheel, make_deb, make_wheel
@@ -255,7 +256,7 @@ def test_a_flipped_byte_in_a_base_blob(tree: TinyTree) -> None:
     add_base(tree, b"base")
     tree.commit()
     tree.build()
-    lock = read_lock(tree.image_toml.with_name("image.lock"))
+    lock = read_lock_bytes(tree.image_toml.with_name("image.lock"))[0]
     flip(tree.cache.folder / next(row for row in lock.base if row.kind == "layer").sha256, -4)
     assert verdict_of(tree).result == "base"
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from imagelock.build import read_lock_bytes
 from imagelock.errors import ImageError
-from imagelock.lockfile import FORMAT, Lock, LockedBlob, format_lock, parse_lock, read_lock
+from imagelock.lockfile import FORMAT, Lock, LockedBlob, format_lock, parse_lock
 from imagelock.samples import TinyTree
 
 
@@ -40,6 +42,15 @@ def test_the_locks_of_this_tree_name_no_host() -> None:
         ("sha256 = ", "sha999 = ", "not a lock"),
         ("[\n", "[[\n", "not valid TOML"),
         ('sha256 = "', 'sha256 = "zz', "no valid sha256"),
+        ("size = ", "size = -", "no valid size"),
+        ("wheels = [", "wheels = 1\nx = [", "not a lock"),
+        ("wheels = [", "wheels = ['a', ", "'a' is no row"),
+        ('created = "', 'created = 2026-01-01 # "', "created is no text"),
+        # pip and apt would take these as options, and write or read what they say.
+        ('name = "tinypkg"', 'name = "\\n--no-binary x\\n--find-links /x\\nx"', "no valid name"),
+        ('name = "tinylib"', 'name = "-oDir::Bin::methods=/x"', "no valid name"),
+        ('version = "1.0"', 'version = "1.0 --hash=sha256:0"', "no valid version"),
+        ('file = "tinypkg', 'file = "../../tinypkg', "no valid file"),
     ],
 )
 def test_a_broken_lock_is_refused(tree: TinyTree, old: str, new: str, said: str) -> None:
@@ -48,6 +59,13 @@ def test_a_broken_lock_is_refused(tree: TinyTree, old: str, new: str, said: str)
         parse_lock(text, "here")
 
 
+def test_a_package_that_stands_twice_is_refused(tree: TinyTree) -> None:
+    lock = tree.lock()
+    text = format_lock(replace(lock, wheels=lock.wheels * 2))
+    with pytest.raises(ImageError, match="names tinypkg twice: restore it from git"):
+        parse_lock(text, "here")
+
+
 def test_an_absent_lock_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="imagelock lock"):
-        read_lock(tmp_path / "tiny" / "image.lock")
+        read_lock_bytes(tmp_path / "tiny" / "image.lock")

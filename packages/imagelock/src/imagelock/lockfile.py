@@ -1,6 +1,8 @@
 """images/<name>/image.lock: every byte that flows in, by hash. Names no host, reads no network.
 
-One line a package, sorted, so that a diff of two locks reads like a change log.
+One line a package, sorted, so that a diff of two locks reads like a change log. What a row says goes to pip,
+apt and paths, and a lock may come with a commit that nobody trusts yet (an audit), so no word may hold an
+option, a line's end or a folder.
 """
 
 from __future__ import annotations
@@ -9,13 +11,17 @@ import json
 import re
 import tomllib
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from imagelock.errors import ImageError
 
 FORMAT = 1
 SHA256 = re.compile(r"[0-9a-f]{64}")
+WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:!_-]*")  # names, versions, architectures, layers
+FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:!_%-]*\.whl")
+PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:!_%/-]*")  # pool paths, media types
+FORMS = {"file": FILE, "pool": PATH, "media_type": PATH, "sha256": SHA256}
+RESTORE = "restore it from git, or run `imagelock lock`"
 
 
 @dataclass(frozen=True, order=True)
@@ -101,22 +107,12 @@ def format_row(row_class: type, row: object) -> str:
     return "{ " + ", ".join(cells) + " }"
 
 
-def read_lock(path: Path) -> Lock:
-    """Read and check a lock; ImageError says to run `imagelock lock` when it is absent."""
-    try:
-        return parse_lock(decode_lock(path.read_bytes(), str(path)), str(path))
-    except FileNotFoundError:
-        raise ImageError(
-            f"{path} does not exist: run `imagelock lock {path.parent.name}` first", code="missing"
-        ) from None
-
-
 def decode_lock(data: bytes, where: str) -> str:
     """A lock's text; ImageError when it is none."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ImageError(f"{where} is not UTF-8 ({error.reason} at byte {error.start}): restore it from git",
+        raise ImageError(f"{where} is not UTF-8 ({error.reason} at byte {error.start}): {RESTORE}",
                          code="corrupt") from None  # fmt: skip
 
 
@@ -125,7 +121,7 @@ def parse_lock(text: str, where: str) -> Lock:
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ImageError(f"{where} is not valid TOML: {error}", code="corrupt") from None
+        raise ImageError(f"{where} is not valid TOML: {error}: {RESTORE}", code="corrupt") from None
     if raw.get("format") != FORMAT:
         raise ImageError(
             f"{where} has format {raw.get('format')!r}; this imagelock reads format {FORMAT}: "
@@ -134,16 +130,36 @@ def parse_lock(text: str, where: str) -> Lock:
     values: dict[str, Any] = {key.replace("-", "_"): value for key, value in raw.items()}
     try:
         for key, row_class in ROWS.items():
-            values[key] = tuple(parse_row(row_class, row, where) for row in values.get(key, []))
+            values[key] = tuple(parse_row(row_class, row) for row in values.get(key, []))
         lock = Lock(**values)
-    except TypeError as error:
-        raise ImageError(f"{where} is not a lock: {error}", code="corrupt") from None
+        check_lock(lock)
+    except (TypeError, ValueError) as error:
+        raise ImageError(f"{where} is not a lock: {error}: {RESTORE}", code="corrupt") from None
     return lock
 
 
-def parse_row(row_class: type, row: dict[str, Any], where: str) -> Any:
-    """One inline table to its dataclass, hash and size checked."""
+def parse_row(row_class: type, row: object) -> Any:
+    """One inline table to its dataclass, every cell checked."""
+    if not isinstance(row, dict):
+        raise TypeError(f"{row!r} is no row")
     item = row_class(**{key.replace("-", "_"): value for key, value in row.items()})
-    if not SHA256.fullmatch(str(item.sha256)) or not isinstance(item.size, int) or item.size < 0:
-        raise ImageError(f"{where}: the row {row} has no valid sha256 and size", code="corrupt")
+    for cell in fields(row_class):
+        value = getattr(item, cell.name)
+        if cell.type == "int":
+            good = type(value) is int and value >= 0
+        else:
+            good = isinstance(value, str) and bool(FORMS.get(cell.name, WORD).fullmatch(value))
+        if not good:
+            raise ValueError(f"the row {row} has no valid {cell.name.replace('_', '-')}")
     return item
+
+
+def check_lock(lock: Lock) -> None:
+    """ValueError when what stands above the rows is no text, or a package stands twice."""
+    for key in ("image", "platform", "created", "resolved_from"):
+        if not isinstance(getattr(lock, key), str):
+            raise TypeError(f"{key.replace('_', '-')} is no text")
+    for rows in (lock.debs, lock.wheels):
+        names = [row.name for row in rows]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"it names {twice[0]} twice")
