@@ -38,7 +38,6 @@ from imagelock.wheel import Wheel
 
 SOURCE = "source"
 BAKED = "usr/share/imagelock/image.json"
-MAX_LAYERS = 40
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from imagelock.pipsource import PipSource
 from imagelock.recorded import Recorded
 from imagelock.requirements import full_python_version, read_constraints, root_requirements
 
-SOLO_BYTES = 50 << 20  # a wheel of this size gets a layer of its own, shared by images and locks
+SOLO_BYTES = 16 << 20  # a wheel of this size gets a layer of its own, shared by images and locks
 SHARED_LAYER = "wheels"
 
 
