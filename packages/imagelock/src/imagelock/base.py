@@ -5,16 +5,15 @@ The lock keeps digests only; where the base lies is said anew on each machine (`
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from imagelock.canonical import CHUNK
 from imagelock.errors import ImageError
 from imagelock.inputs import InputCache
 from imagelock.layout import MANIFEST_TYPE, Layout
 from imagelock.lockfile import LockedBlob
+from imagelock.record import parse_object
 from imagelock.recorded import Recorded, RecordedLayout, RecordedRegistry
 from imagelock.registry import parse_registry
 from imagelock.scratch import scratch_folder
@@ -34,11 +33,15 @@ def lock_base(place: Recorded, digest: str) -> tuple[LockedBlob, ...]:
     """The rows of a base; ImageError when the digest is an index or has layers we cannot carry on."""
     wanted = digest.removeprefix("sha256:")
     data = place.manifest(wanted)
-    manifest: dict[str, Any] = json.loads(data)
-    if "layers" not in manifest:
+    manifest = parse_object(data, f"the base {digest}")
+    if "manifests" in manifest:
         raise ImageError(f"the base {digest} is an index: name the digest of one platform's manifest")
-    rows = [blob_row("config", 0, manifest["config"])]
-    rows += [blob_row("layer", number, row) for number, row in enumerate(manifest["layers"])]
+    try:
+        rows = [blob_row("config", 0, manifest["config"])]
+        rows += [blob_row("layer", number, row) for number, row in enumerate(manifest["layers"])]
+    except (LookupError, TypeError, AttributeError):
+        raise ImageError(f"the base {digest} is no image's manifest: name one that has a config and layers",
+                         code="corrupt") from None  # fmt: skip
     kind = manifest.get("mediaType", MANIFEST_TYPE)
     return (*sorted(rows), LockedBlob("manifest", 0, kind, len(data), wanted))
 
@@ -60,5 +63,11 @@ def fetch_base(rows: tuple[LockedBlob, ...], place: Recorded, cache: InputCache)
                 path.write_bytes(place.manifest(row.sha256))
             else:
                 with place.open_blob(row.sha256) as stream, path.open("wb") as out:
-                    shutil.copyfileobj(stream, out, CHUNK)
+                    copy_up_to(row.size, stream, out)
             cache.add(path, row)
+
+
+def copy_up_to(size: int, stream: BinaryIO, out: BinaryIO) -> None:
+    """Copy a blob, at most one piece more than it may have: what is too long is no base's blob."""
+    while out.tell() <= size and (piece := stream.read(CHUNK)):
+        out.write(piece)

@@ -1,6 +1,8 @@
 """A client for the OCI distribution API: blobs and manifests by digest, streamed, bytes untouched.
 
-Knows nothing about locks or builds. Loopback registries are spoken to without TLS, others with.
+Knows nothing about locks or builds. Loopback registries are spoken to without TLS, others with. Believes no
+answer: redirects are not followed, so credentials go to the named host alone; what should be small is read
+up to a limit; a body that breaks off is an error, never the end of the bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import urlencode, urlsplit
 
 from imagelock.canonical import CHUNK, sha256_bytes
@@ -23,9 +25,22 @@ from imagelock.layout import INDEX_TYPE, MANIFEST_TYPE
 
 LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 ADDRESS = re.compile(
-    r"^(?P<host>[A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:(?P<port>\d+))?(/(?P<prefix>[a-z0-9._/-]+))?$"
+    r"(?P<host>[A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:(?P<port>\d{1,5}))?(/(?P<prefix>[a-z0-9._/-]+))?"
 )
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 TIMEOUT = 60.0
+MOST_SAID = 200  # of what a registry says about a refusal
+MOST_BYTES = 64 << 20  # of an answer or a document: SBOMs have a few million
+HINTS = {
+    401: "it wants credentials: set IMAGELOCK_REGISTRY_USER to name:password",
+    403: "you may not write there",
+    404: "it is not there: push the image, or correct the address",
+    405: "it is read-only",
+    429: "it is busy: run the command again later",
+}
+REDIRECTED = (
+    "it sends to another place, where imagelock does not follow: name the registry that has the bytes"
+)
 
 
 class UnansweredError(ImageError):
@@ -33,6 +48,27 @@ class UnansweredError(ImageError):
 
     def __init__(self, sentence: str) -> None:
         super().__init__(sentence, code="unreachable")
+
+
+class Body(io.RawIOBase):
+    """An answer's body; UnansweredError when it breaks off, which http.client takes for its end."""
+
+    def __init__(self, answer: http.client.HTTPResponse, registry: Registry) -> None:
+        self.answer, self.registry = answer, registry
+
+    def readable(self) -> bool:
+        """True: a body is for reading."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes."""
+        try:
+            count = self.answer.readinto(buffer)
+        except (OSError, http.client.HTTPException) as error:
+            raise self.registry.unreachable(error) from None
+        if not count and self.answer.length:
+            raise self.registry.unreachable("the connection was closed early")
+        return count
 
 
 @dataclass(frozen=True)
@@ -71,12 +107,19 @@ class Registry:
         return status == 201
 
     def manifest_digest(self, repository: str, reference: str) -> str | None:
-        """The digest (hex) a tag or digest stands for, or None."""
+        """The digest (hex) a tag or digest stands for, or None. ImageError: the registry does not say.
+
+        Only 404 means that there is none: a tag that cannot be seen for the moment must not be written.
+        """
         accept = {"Accept": f"{MANIFEST_TYPE}, {INDEX_TYPE}"}
         status, headers, _ = self.ask("HEAD", self.path(repository, f"manifests/{reference}"), accept)
-        if status != 200:
+        if status == 404:
             return None
-        return headers.get("docker-content-digest", "").removeprefix("sha256:")
+        self.expect(status, 200, b"", f"say what {repository}:{reference} is")
+        said = headers.get("docker-content-digest", "")
+        if DIGEST.fullmatch(said):
+            return said.removeprefix("sha256:")
+        return sha256_bytes(self.manifest(repository, reference))  # the header may be left out
 
     def manifest(self, repository: str, reference: str) -> bytes:
         """A manifest's bytes; ImageError when there is none or its digest is not the asked one."""
@@ -103,13 +146,16 @@ class Registry:
         status, _, data = self.ask("GET", self.path(repository, f"referrers/sha256:{digest}"))
         if status != 200:
             return None
-        rows: list[dict[str, object]] = json.loads(data).get("manifests", [])
-        return rows
+        try:
+            rows = json.loads(data)["manifests"]
+            return [row for row in rows if DIGEST.fullmatch(str(row["digest"]))]
+        except (ValueError, LookupError, TypeError):
+            return None  # something that answers 200 to every path
 
     def blob(self, repository: str, digest: str) -> bytes:
         """A small blob, checked."""
         with self.open_blob(repository, digest) as stream:
-            data = stream.read()
+            data = self.read_small(stream)
         if sha256_bytes(data) != digest:
             raise ImageError(f"{self.address}/{repository} serves other bytes under sha256:{digest}",
                              code="corrupt")  # fmt: skip
@@ -122,9 +168,10 @@ class Registry:
         try:
             path = self.path(repository, f"blobs/sha256:{digest}")
             answer = self.send(connection, "GET", path, {}, None)
+            body = io.BufferedReader(Body(answer, self), CHUNK)
             if answer.status != 200:
-                self.expect(answer.status, 200, answer.read(), f"read the blob sha256:{digest}")
-            yield answer
+                self.expect(answer.status, 200, body.read(MOST_SAID), f"read the blob sha256:{digest}")
+            yield body
         finally:
             connection.close()
 
@@ -137,11 +184,17 @@ class Registry:
         try:
             answer = self.send(connection, method, path, headers or {}, body)
             found = {key.lower(): value for key, value in answer.getheaders()}
-            return answer.status, found, answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise self.unreachable(error) from None
+            return answer.status, found, self.read_small(io.BufferedReader(Body(answer, self)))
         finally:
             connection.close()
+
+    def read_small(self, stream: BinaryIO) -> bytes:
+        """The rest of a stream that cannot be big; ImageError when it is."""
+        data = stream.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise ImageError(f"{self.address} sends more than {MOST_BYTES >> 20} MB where a document was "
+                             "asked for: correct the address", code="corrupt")  # fmt: skip
+        return data
 
     def send(
         self, connection: http.client.HTTPConnection, method: str, path: str,
@@ -163,7 +216,7 @@ class Registry:
         kind = http.client.HTTPConnection if self.plain else http.client.HTTPSConnection
         return kind(host, self.port, timeout=TIMEOUT, blocksize=CHUNK)
 
-    def unreachable(self, error: Exception) -> UnansweredError:
+    def unreachable(self, error: object) -> UnansweredError:
         """The sentence for a registry that does not answer."""
         return UnansweredError(
             f"the registry {self.address} does not answer: {error}; start it or correct the address"
@@ -173,13 +226,10 @@ class Registry:
         """ImageError unless the registry answered as wanted."""
         if status == wanted:
             return
-        said = data[:200].decode("utf-8", "replace").strip()
-        hint = {
-            401: "it wants credentials: set IMAGELOCK_REGISTRY_USER to name:password",
-            403: "you may not write there",
-            405: "it is read-only",
-        }.get(status, "see the registry's log")
-        raise ImageError(f"the registry {self.address} did not {what} (HTTP {status} {said}): {hint}",
+        text = "".join(filter(str.isprintable, data[:MOST_SAID].decode("utf-8", "replace"))).strip()
+        said = f"HTTP {status} {text}".rstrip()
+        hint = REDIRECTED if 300 <= status < 400 else HINTS.get(status, "see the registry's log")
+        raise ImageError(f"the registry {self.address} did not {what} ({said}): {hint}",
                          code="unreachable")  # fmt: skip
 
 
@@ -195,8 +245,8 @@ def open_source(source: Path | bytes) -> Iterator[tuple[BinaryIO, int]]:
 
 def parse_registry(text: str, user: str = "") -> Registry:
     """`host[:port][/prefix]` to a Registry; ImageError says the form."""
-    match = ADDRESS.match(text)
-    if not match:
+    match = ADDRESS.fullmatch(text)
+    if not match or int(match["port"] or 0) >= 1 << 16:
         raise ImageError(f"the registry {text!r} is not of the form host[:port][/prefix]")
     host, port = match["host"], match["port"]
     return Registry(

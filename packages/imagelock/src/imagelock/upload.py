@@ -20,6 +20,7 @@ from imagelock.errors import ImageError
 from imagelock.registry import Registry, UnansweredError, open_source
 
 CHUNK_BYTES = 16 << 20
+MOST_CHUNK = 128 << 20  # a chunk is held in memory; a registry that wants bigger ones gets the blob whole
 FRUITLESS_TRIES = 4  # tries in a row that bring no byte
 REFUSED = {400, 405, 415, 501}  # what registries without chunks say to PATCH
 LOST = {404, 416}  # the session is gone, or is at another byte than we think
@@ -69,7 +70,7 @@ class Upload:
                 self.find_session()
                 self.note(self.have)
                 # A registry that hangs up on chunks from the first byte on may take the blob whole.
-                self.whole = self.fruitless > 1 and not self.best
+                self.whole |= self.fruitless > 1 and not self.best
                 while self.have < size and not self.whole:
                     self.send_chunk(stream)
             if size <= self.chunk or self.whole:
@@ -102,7 +103,12 @@ class Upload:
         status, headers, data = self.registry.ask("POST", path)
         self.expect(status, 202, data, "begin an upload")
         self.move(headers)
-        self.chunk = max(self.chunk, int(headers.get("oci-chunk-min-length", "0")))
+        if not self.location:
+            raise ImageError(f"the registry {self.registry.address} began an upload and did not say where: "
+                             "correct the address", code="unreachable")  # fmt: skip
+        least = headers.get("oci-chunk-min-length", "")
+        if re.fullmatch(r"\d{1,12}", least) and int(least) > self.chunk:
+            self.chunk, self.whole = int(least), int(least) > MOST_CHUNK
 
     def send_chunk(self, stream: BinaryIO) -> None:
         """The next chunk."""
