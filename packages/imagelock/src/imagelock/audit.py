@@ -199,9 +199,11 @@ def check_inputs(recipe: Recipe, cache: InputCache, *, offline: bool) -> Verdict
         changed = error.code == "corrupt" or any(text in str(error) for text in MISMATCH)
         result = "input-changed" if changed else "input-gone"
         return Verdict(result, f"the inputs cannot be fetched: {error}")
-    # Hashing lets other threads run, so two files at a time use two CPUs.
+    # Hashing lets other threads run, so two files at a time use two CPUs; the big ones first, so that both
+    # end together.
+    rows = sorted(recipe.lock.inputs(), key=lambda row: -row.size)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        verdicts = pool.map(lambda row: judge_input(row, cache), recipe.lock.inputs())
+        verdicts = pool.map(lambda row: judge_input(row, cache), rows)
         return next((verdict for verdict in verdicts if verdict), None)
 
 
