@@ -271,7 +271,8 @@ def test_another_base(tree: TinyTree) -> None:
 
 def test_a_dirty_tree_is_refused_unless_the_commit_is_named(tree: TinyTree) -> None:
     tree.build()
-    (layout_of(tree).path / "build.json").unlink()
+    for name in ("build.json", "provenance.json"):
+        (layout_of(tree).path / name).unlink()
     tree.write("packages/app/src/app/cli.py", "")
     with pytest.raises(ImageError, match="the tree is dirty"):
         verdict_of(tree)
@@ -291,6 +292,28 @@ def test_an_audit_against_a_registry(tree: TinyTree, registry: Registry) -> None
     shutil.rmtree(tree.project.builds)
     asked = Question("tiny", tag=note["tag"], registry=registry, offline=True)
     assert audit(tree.project, asked, lambda: NOW)[0].result == "identical"
+
+
+def test_without_a_note_the_provenance_names_the_commit(
+    tree: TinyTree, registry: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another machine has the registry and the repository, which has moved on."""
+    note = tree.build().note
+    push(tree.project, "tiny", registry)
+    shutil.rmtree(tree.project.builds)
+    tree.write("packages/app/src/app/cli.py", "def main() -> int:\n    return 3\n")
+    tree.commit()
+    asked = Question("tiny", digest=note["manifest_digest"], registry=registry, offline=True)
+    verdict, audited = audit(tree.project, asked, lambda: NOW)
+    assert (verdict.result, audited.commit) == ("identical", note["commit"])
+    said = f"from commit {note['commit'][:12]}, which the image's provenance names"
+    assert said in capsys.readouterr().err
+
+
+def test_a_commit_that_is_not_here_says_to_fetch_it(tree: TinyTree) -> None:
+    tree.build()
+    with pytest.raises(ImageError, match="has no commit abcdef: fetch it"):
+        verdict_of(tree, commit="abcdef")
 
 
 def test_the_command_writes_a_verdict_and_exits_by_class(

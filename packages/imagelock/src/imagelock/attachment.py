@@ -6,16 +6,19 @@ They lie beside the image, not in it, so the image's digest says nothing about t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from imagelock.canonical import canonical_json
 from imagelock.compare import SHOWN, Verdict, differing_fields
+from imagelock.errors import ImageError
 from imagelock.layout import Layout
 from imagelock.recorded import Recorded
 
 PROVENANCE = "provenance.json"
+COMMIT = re.compile(r"[0-9a-f]{40,64}")
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,15 @@ def check_attachments(recorded: Recorded, expected: Expected, rebuilt: Layout) -
 
     A registry may hold several of a kind, from several builds or tools: one that fits is enough.
     """
-    for file, found in recorded.attached(expected.digest).items():
+    try:
+        attached = recorded.attached(expected.digest)
+    except ImageError as error:
+        if error.code != "corrupt":
+            raise
+        return Verdict(
+            "attachment", f"the image is what its commit gives, a document beside it is not: {error}"
+        )
+    for file, found in attached.items():
         wanted = comparable(file, (rebuilt.path / file).read_bytes(), expected)
         told = [comparable(file, data, expected) for data in found]
         if told and wanted not in told:
@@ -46,6 +57,26 @@ def check_attachments(recorded: Recorded, expected: Expected, rebuilt: Layout) -
             return Verdict("attachment", f"the image is what its commit gives, its {file} is not; if another "
                            "imagelock wrote it, --assembler commit tells", tuple(lines[:SHOWN]))  # fmt: skip
     return None
+
+
+def named_commits(recorded: Recorded, digest: str) -> list[str]:
+    """The commits that attached provenances say an image was built from; unreadable ones say nothing here."""
+    try:
+        attached = recorded.attached(digest).get(PROVENANCE, [])
+    except ImageError as error:
+        if error.code != "corrupt":
+            raise
+        return []
+    return [commit for commit in map(commit_of, attached) if COMMIT.fullmatch(commit)]
+
+
+def commit_of(provenance: bytes) -> str:
+    """The commit a provenance names, or nothing."""
+    try:
+        statement = json.loads(provenance)
+        return str(statement["predicate"]["buildDefinition"]["externalParameters"]["commit"])
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 def comparable(file: str, data: bytes, expected: Expected) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from imagelock.assemble import Recipe
-from imagelock.attachment import Expected, check_attachments
+from imagelock.attachment import COMMIT, Expected, check_attachments, named_commits
 from imagelock.build import Project, read_note, read_recipe, watched
 from imagelock.compare import Verdict, compare, find_broken_layers
 from imagelock.declaration import read_declaration
@@ -33,11 +34,10 @@ from imagelock.rebuild import OWN_SOURCE, Commission, Rebuilt, rebuild, source_d
 from imagelock.record import read_record
 from imagelock.recorded import Recorded, RecordedLayout, RecordedRegistry
 from imagelock.registry import Registry
-from imagelock.source import open_workspace, run_git
+from imagelock.source import find_revision, open_workspace, run_git
 from imagelock.statement import Audited, RebuildResult
 from imagelock.workers import beside
 
-COMMIT = re.compile(r"[0-9a-f]{40,64}")
 TAG = re.compile(r"-m([0-9a-f]{64})$")
 MISMATCH = ("DO NOT MATCH THE HASHES", "Hash Sum mismatch")
 
@@ -152,24 +152,30 @@ def in_registry(question: Question, digest: str) -> tuple[Recorded, str]:
 
 
 def find_commit(project: Project, question: Question, recorded: Recorded, digest: str) -> str:
-    """The commit to rebuild: the given one, the recorded one, or a clean HEAD."""
+    """The commit to rebuild: the given one, the one that is noted or attested, or a clean HEAD; says why."""
     workspace = open_workspace(project.root)
     if not workspace.has_git:
         raise ImageError(f"{project.root} is no git work tree: an audit rebuilds from a commit")
     if is_dirty(recorded, digest):
         raise ImageError(f"sha256:{digest} is marked as built from a dirty tree: no commit holds "
                          "its sources; build it from a commit", code="dirty")  # fmt: skip
-    if question.commit:
-        return run_git(project.root, "rev-parse", "--verify", f"{question.commit}^{{commit}}").strip()
     note = read_note(project.layout(question.name))
-    if note and note["manifest_digest"] == digest and note["commit"]:
-        return str(note["commit"])
-    declaration = read_declaration(project.image_folder(question.name) / "image.toml")
-    changes = workspace.changes(watched(declaration))
-    if changes:
-        raise ImageError(f"the tree is dirty ({changes[0]}): commit it, or name the commit to audit",
-                         code="dirty")  # fmt: skip
-    return workspace.commit()
+    if question.commit:
+        name, why = question.commit, "which was asked for"
+    elif note and note["manifest_digest"] == digest and note["commit"]:
+        name, why = note["commit"], f"which the build's note in {project.layout(question.name).path} names"
+    elif attested := named_commits(recorded, digest):
+        name, why = attested[0], "which the image's provenance names"
+    else:
+        declaration = read_declaration(project.image_folder(question.name) / "image.toml")
+        changes = workspace.changes(watched(declaration))
+        if changes:
+            raise ImageError(f"the tree is dirty ({changes[0]}): commit it, or name the commit to audit",
+                             code="dirty")  # fmt: skip
+        name, why = "HEAD", "since no note and no provenance says from which commit the image was built"
+    commit = find_revision(project.root, name)
+    print(f"audit: rebuilding from commit {commit[:12]}, {why}", file=sys.stderr)
+    return commit
 
 
 def is_dirty(recorded: Recorded, digest: str) -> bool:

@@ -50,7 +50,9 @@ def add_audit(adder: Adder) -> None:
     parser.add_argument("image")
     parser.add_argument("--digest", default="", help="manifest digest; the built image's when absent")
     parser.add_argument("--tag", default="", help="<version>-m<64 hex>")
-    parser.add_argument("--commit", default="", help="the recorded one, else HEAD, when absent")
+    parser.add_argument(
+        "--commit", default="", help="when absent: the one that the build or its provenance names, else HEAD"
+    )
     parser.add_argument("--registry", help="read the recorded image there, not under build/images")
     parser.add_argument("--key", type=Path, help="Ed25519 private key (PEM) to sign the verdict")
     parser.add_argument("--save-to", type=Path, help="the verdict's file (build/audit/…)")

@@ -89,6 +89,17 @@ def run_git(root: Path, *arguments: str) -> str:
     return done.stdout
 
 
+def find_revision(root: Path, name: str) -> str:
+    """The full name of a commit; ImageError when the repository has none of that name."""
+    try:
+        return run_git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
+    except ImageError as error:
+        if error.code == "missing":
+            raise
+        raise ImageError(f"{root} has no commit {name}: fetch it (`git fetch`) or name another",
+                         code="missing") from None  # fmt: skip
+
+
 def read_project(root: Path, folder: str) -> dict[str, Any]:
     """The [project] table of a workspace package."""
     path = root / folder / "pyproject.toml"
