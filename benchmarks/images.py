@@ -6,9 +6,10 @@ Everything is measured in one run on one machine, so the ratios mean something w
 It works on a clean clone of HEAD in a scratch folder; the images' inputs must be in the cache
 (`imagelock fetch`) and are read once beforehand, so that no step waits for a disk that another has read for.
 Memory is the peak of the proportional set sizes of the whole process tree. `docker_build.py` says what
-Docker is given. A local image of Docker's is compressed only when it is pushed, imagelock's layout is
-compressed already: so there are ratios of building alone and of building and pushing. What is missing,
-a daemon or Debian's docker-registry, is left out, and said. Writes build/benchmarks/images-<image>.json.
+Docker is given: among it the packages' layer as a base, so there is a cold build from that base too. A local
+image of Docker's is compressed only when it is pushed, imagelock's layout is compressed already: so there are
+ratios of building alone and of building and pushing. What is missing, a daemon or Debian's docker-registry,
+is left out, and said. Writes build/benchmarks/images-<image>.json.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pathlib import Path
 
 from docker_build import Context, DockerSide, find_builders, import_base, serve_registry
 from imagelock.build import default_cache
+from imagelock.recipe import SYSTEM
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -107,6 +109,13 @@ class Bench:
         words = ["git", "-c", "user.name=b", "-c", "user.email=b@example.invalid", "commit", "-qam", "x"]
         subprocess.run(words, cwd=self.tree, check=True)
 
+    def keep_base_alone(self) -> None:
+        """Remove the build and all layers but the packages', which is what Docker is given."""
+        shutil.rmtree(self.tree / "build")
+        for note in (self.scratch / "cache" / "layers").glob("*/layer.json"):
+            if json.loads(note.read_text())["name"] != SYSTEM:
+                shutil.rmtree(note.parent)
+
     def steps(self) -> list[Figure]:
         """Cold, unchanged, changed, audited."""
         build = ("build", self.image, "--offline")
@@ -116,6 +125,8 @@ class Bench:
         shutil.rmtree(self.scratch / "cache" / "layers")
         shutil.rmtree(self.tree / "build")
         figures.append(self.imagelock("cold again", *build, bar="< 60 s for newstrain"))
+        self.keep_base_alone()
+        figures.append(self.imagelock("cold, from the packages' layer", *build, bar=""))
         changed = []
         for number in range(3):
             self.change_a_line(number)
@@ -134,7 +145,7 @@ class Bench:
         """The system layer of the last build."""
         layout = self.tree / "build" / "images" / self.image
         note = json.loads((layout / "build.json").read_text())
-        digest: str = next(layer["digest"] for layer in note["layers"] if layer["name"] == "system")
+        digest: str = next(layer["digest"] for layer in note["layers"] if layer["name"] == SYSTEM)
         return layout / "blobs" / "sha256" / digest
 
 
@@ -175,9 +186,12 @@ def make_ratios(figures: Sequence[Figure]) -> dict[str, float]:
         "audit / cold": seconds["audit"] / ours["cold"],
         "audit / cold, CPU": cpu["audit"] / min(cpu[run] for run in runs),
     }
+    from_base = seconds["cold, from the packages' layer"]
     for step, own in ours.items():
         for form in ("equivalent", "usual", "plain"):
             ratios[f"build, {form}, {step}"] = fastest(seconds, form, step) / own
+            if step == "cold":
+                ratios[f"build, {form}, cold, from one base"] = fastest(seconds, form, step) / from_base
         if f"docker push, {step}" in seconds:
             theirs = fastest(seconds, "equivalent", step) + seconds[f"docker push, {step}"]
             both = theirs / (own + seconds[f"push, {step}"])
