@@ -6,8 +6,12 @@ SETUP := $(PYTHON) packages/newsloom/src/newsloom/environment.py $(VENV)
 
 RENDERING = $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(GPUS),--gpus $(GPUS)) $(if $(CPU),--cpu)
 AUDITED = $(if $(DIGEST),--digest $(DIGEST)) $(if $(TAG),--tag $(TAG)) $(if $(COMMIT),--commit $(COMMIT)) $(if $(REGISTRY),--registry $(REGISTRY))
+# The value of a setting that a target cannot do without.
+need = $(or $($1),$(error make $@ needs $1=$2))
 
 .DEFAULT_GOAL := help
+# Every target works on the same .venv and the same sources.
+.NOTPARALLEL:
 .PHONY: help setup runtime demo ui data plans test torture format lint type check lock build push apply audit sbom clean
 
 help: ## print this help
@@ -38,16 +42,16 @@ build: runtime ## assemble OCI images from their locks under build/images (IMAGE
 	@$(BIN)/imagelock build $(IMAGE)
 
 push: runtime ## push built images under write-once tags (REGISTRY= IMAGE=)
-	@$(BIN)/imagelock push --registry $(REGISTRY) $(IMAGE)
+	@$(BIN)/imagelock push --registry $(call need,REGISTRY,host:port) $(IMAGE)
 
 apply: runtime ## say what the plans start, ask, apply (PROFILE= YES=1 PREVIEW=1)
 	@$(BIN)/newsloom apply $(RENDERING) $(if $(PROFILE),--engine $(PROFILE)) $(if $(YES),--yes) $(if $(PREVIEW),--preview)
 
 audit: runtime ## rebuild an image, compare (IMAGE= DIGEST= TAG= COMMIT= REGISTRY=)
-	@$(BIN)/imagelock audit $(IMAGE) $(AUDITED)
+	@$(BIN)/imagelock audit $(call need,IMAGE,name) $(AUDITED)
 
 sbom: runtime ## print the CycloneDX document of a built image (IMAGE=)
-	@$(BIN)/imagelock sbom $(IMAGE)
+	@$(BIN)/imagelock sbom $(call need,IMAGE,name)
 
 test: setup ## run all tests
 	@$(BIN)/pytest
