@@ -10,10 +10,8 @@ from newsloom.data import read_sources
 PROJECT = Path(__file__).parents[3]
 
 
-def test_the_workspaces_own_names_each_folder_once() -> None:
-    sources = read_sources(PROJECT)
-    assert len({source.name for source in sources}) == len(sources)
-    by_name = {source.name: source for source in sources}
+def test_a_folders_last_part_is_its_name_and_a_tag() -> None:
+    by_name = {source.name: source for source in read_sources(PROJECT)}
     assert by_name["labels"].demo
     assert not by_name["gpt2"].demo
     assert by_name["gpt2"].tags == (
@@ -33,11 +31,12 @@ def test_the_workspaces_own_names_each_folder_once() -> None:
         ("- {folder: data/x, tags: [type]}", '"type" is not formatted as KEY:VALUE'),
         ("- {folder: data/x, tags: [type: x]}", "the tag 'type: x' of an entry is a mapping"),
         ("- {folder: data/x, demo: perhaps}", "demo must be true or false"),
+        ("[{folder: a/x, tags: []}, {folder: b/x, tags: []}]", "two folders that end in 'x'"),
     ],
 )
 def test_a_fault_is_told_with_the_file(tmp_path: Path, text: str, sentence: str) -> None:
     path = tmp_path / "plans" / "data.yaml"
     path.parent.mkdir()
     path.write_text(text)
-    with pytest.raises(NewsError, match=f"data.yaml: .*{sentence}"):
+    with pytest.raises(NewsError, match=f"data.yaml:? .*{sentence}"):
         read_sources(tmp_path)

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from newsloom.apply import apply_plans, propose
 from newsloom.data import choose_sources, find_pushed, push_sources, read_sources
-from newsloom.demo import Demo, run_demo
+from newsloom.demo import DEFAULT_STATE, Demo, run_demo
 from newsloom.fetch import fetch, read_pin
 from newsloom.forecast import print_previews, print_proposals
 from newsloom.inputs import bring_inputs
@@ -37,15 +37,15 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     demo = commands.add_parser("demo", help="run the main job on the embedded engine")
-    demo.add_argument("--state", type=Path, default=Path("var"), help="engine and MLflow database (var)")
+    add_state(demo)
     demo.add_argument("--no-fetch", action="store_true", help="take the inputs as they lie, without DVC")
     ui = commands.add_parser("ui", help="serve the MLflow UI of the demo")
-    ui.add_argument("--state", type=Path, default=Path("var"))
-    ui.add_argument("--port", type=int, default=5000)
+    add_state(ui)
+    ui.add_argument("--port", type=int, default=5000, help="port on 127.0.0.1 (5000)")
     commands.add_parser("data", help="fetch and check the inputs by DVC")
     pin = commands.add_parser("fetch", help="fetch one input of params.yaml into a folder")
-    pin.add_argument("name")
-    pin.add_argument("target", type=Path)
+    pin.add_argument("name", help="key below `inputs`")
+    pin.add_argument("target", type=Path, help="folder to make, absent or empty")
     plans = commands.add_parser("plans", help="render the plan files into build/plans")
     add_rendering(plans)
     apply = commands.add_parser("apply", help="render the plans and apply them to an engine")
@@ -53,7 +53,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add_engine(apply)
     add_asking(apply)
     push = commands.add_parser("push", help="push Data of plans/data.yaml by name")
-    push.add_argument("names", nargs="+", metavar="NAME")
+    push.add_argument("names", nargs="+", metavar="NAME", help="last part of a folder of plans/data.yaml")
     add_engine(push)
     add_asking(push)
     wait = commands.add_parser("wait", help="show Runs until all have ended; exit 2 when one failed")
@@ -68,6 +68,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     add_engine(wait)
     return parser.parse_args(argv)
+
+
+def add_state(parser: argparse.ArgumentParser) -> None:
+    """Where the demo keeps what it makes."""
+    parser.add_argument(
+        "--state", type=Path, default=DEFAULT_STATE, help="folder of the engine and MLflow's database (var)"
+    )
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
@@ -88,8 +95,9 @@ def add_asking(parser: argparse.ArgumentParser) -> None:
 def add_rendering(parser: argparse.ArgumentParser) -> None:
     """What fills the plan templates."""
     parser.add_argument("--registry", help="pin by the images built for this registry; default: by sources")
-    parser.add_argument("--gpus", type=int, default=0, help="graphics cards for the plans that can use one")
-    parser.add_argument("--cpu", action="store_true", help="take the images without CUDA")
+    cuda = parser.add_mutually_exclusive_group()
+    cuda.add_argument("--gpus", type=int, default=0, help="graphics cards for the plans that can use one")
+    cuda.add_argument("--cpu", action="store_true", help="take the images without CUDA")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> None:

@@ -1,5 +1,6 @@
 """The Data that plans wait for: reads plans/data.yaml and pushes folders as tagged Data, each once."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +37,13 @@ def read_sources(project: Path) -> list[Source]:
     path = project / "plans" / "data.yaml"
     entries = read_yaml(path)
     try:
-        return [read_source(project, entry) for entry in as_list(entries, "the file")]
+        sources = [read_source(project, entry) for entry in as_list(entries, "the file")]
     except KnitError as error:
         raise NewsError(f"{path}: {error}") from error
+    counted = Counter(source.name for source in sources)
+    if twice := [name for name, count in counted.items() if count > 1]:  # one would retire the other
+        raise NewsError(f"{path} has two folders that end in {twice[0]!r}, their name: rename one.")
+    return sources
 
 
 def read_source(project: Path, entry: object) -> Source:

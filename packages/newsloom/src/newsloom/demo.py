@@ -24,6 +24,8 @@ from newsloom.local_engine import local_engine
 from newsloom.plans import Rendering, render_plans, write_plans
 from newsloom.watch import report_runs, watch_runs
 
+DEFAULT_STATE = Path("var")
+
 
 @dataclass(frozen=True)
 class Demo:
@@ -68,7 +70,8 @@ def run_demo(demo: Demo, console: Console) -> None:
         call_mirror("sync", *mirror)
         console.rule("comparison", align="left")
         call_mirror("compare", "--api-root", endpoint.api_root)
-    console.print(f"\nDone in {time.monotonic() - started:.0f} s. Open the fine-tunes in MLflow:  make ui")
+    ui = "make ui" if demo.state == DEFAULT_STATE else f".venv/bin/newsloom ui --state {demo.state}"
+    console.print(f"\nDone in {time.monotonic() - started:.0f} s. Open the fine-tunes in MLflow:  {ui}")
 
 
 def push_demo_data(engine: Engine, demo: Demo, console: Console) -> None:
