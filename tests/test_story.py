@@ -52,7 +52,7 @@ def test_fine_tunes_are_compared_with_the_bar_in_words(story: tuple[Path, str]) 
     assert "tfidf-svm" in printed
     assert "lora" in printed
     assert any(verdict in printed for verdict in ("better", "worse", "not distinguishable"))
-    assert "make ui" in printed
+    assert "Open the fine-tunes in MLflow" in printed
 
 
 def test_a_second_call_finds_everything_done(twin: Path, story: tuple[Path, str]) -> None:
