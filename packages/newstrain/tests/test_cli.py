@@ -1,6 +1,7 @@
 """The command as a process: exit codes, one sentence, nothing left behind, resuming after a kill."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,7 +78,7 @@ def test_a_full_disk(train_path: Path, tmp_path: Path, capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize("head", ["seqcls", "causal"])
 def test_killed_and_resumed_is_uninterrupted(
-    head: str, train_path: Path, gpt2_path: Path, tmp_path: Path
+    head: str, train_path: Path, gpt2_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["train", "--head", head, "--dataset", str(train_path), "--base-model", str(gpt2_path)]
     words += ["--max-length", "32", "--batch-size", "4", "--epochs", "12", "--learning-rate", "0.01"]
@@ -93,11 +94,18 @@ def test_killed_and_resumed_is_uninterrupted(
     while not _checkpoints(scratch) and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    process.send_signal(signal.SIGSTOP)
+    assert main([*with_scratch, "--save-to", str(tmp_path / "second")]) == 2
+    assert "another process is at this training" in one_sentence(capsys.readouterr().err)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the training ended before it could be killed"
     assert not (tmp_path / "killed" / "model").exists()
+    tear(_checkpoints(scratch)[0])
 
     assert main([*with_scratch, "--save-to", str(tmp_path / "resumed")]) == 0
+    said = capsys.readouterr().err
+    assert "the checkpoint of step 9999 is not whole" in said
+    assert "going on after step" in said
     assert main([*words, "--save-to", str(tmp_path / "whole")]) == 0
     name = Path("model") / "model.safetensors"
     assert sha256_file(tmp_path / "resumed" / name) == sha256_file(tmp_path / "whole" / name)
@@ -107,6 +115,13 @@ def test_killed_and_resumed_is_uninterrupted(
     assert list(scratch.iterdir()) == []
 
 
+def tear(checkpoint: Path) -> None:
+    """Puts a later one beside it whose largest file a power cut left half there."""
+    torn = checkpoint.with_name("checkpoint-9999")
+    shutil.copytree(checkpoint, torn)
+    largest = max(torn.iterdir(), key=lambda path: path.stat().st_size)
+    os.truncate(largest, largest.stat().st_size // 2)
+
+
 def _checkpoints(scratch: Path) -> list[Path]:
-    ours = list(scratch.glob("*/checkpoint.safetensors"))
-    return ours + list(scratch.glob("*/at-once-*/checkpoint-*/trainer_state.json"))
+    return [path.parent for path in scratch.rglob("checkpoint-*/SHA256SUMS")]

@@ -82,13 +82,13 @@ def test_stopped_and_resumed_is_uninterrupted(train_settings: Make, tmp_path: Pa
     first = Bag(dropout=0.3)
     torch.manual_seed(settings.seed)
     loop = Loop(first, first, make_examples(), settings, "cpu")
-    checkpoints = CheckpointFolder(tmp_path, {"of": "this test"})
+    checkpoints = CheckpointFolder(tmp_path)
     with pytest.raises(SystemExit) as left:
         loop.run(Stopping(loop.total_steps), lambda: 0.5, checkpoints)
     assert left.value.code == 143
     assert loop.state.step == stop_at
 
-    again = train(settings, resumed, CheckpointFolder(tmp_path, {"of": "this test"}))
+    again = train(settings, resumed, CheckpointFolder(tmp_path))
     for a, b in zip(weights_of(whole), weights_of(resumed), strict=True):
         assert torch.equal(a, b)
     assert again.state.curve == expected.state.curve
@@ -101,7 +101,7 @@ def test_ctrl_c_keeps_the_step_too(train_settings: Make, tmp_path: Path) -> None
 
     model = Bag()
     loop = Loop(model, model, make_examples(), train_settings(), "cpu")
-    checkpoints = CheckpointFolder(tmp_path, {})
+    checkpoints = CheckpointFolder(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         loop.run(Stopping(loop.total_steps), lambda: 0.5, checkpoints)
     found = checkpoints.load()
@@ -167,7 +167,7 @@ def test_resumed_after_too_little_memory_is_uninterrupted(train_settings: Make, 
     whole, resumed = Greedy(dropout=0.3), Greedy(dropout=0.3)
     settings = train_settings(batch_size=8, epochs=2, checkpoint_every=3)
     train(settings, whole)
-    checkpoints = CheckpointFolder(tmp_path, {})
+    checkpoints = CheckpointFolder(tmp_path)
     train(settings, Greedy(dropout=0.3), checkpoints)  # leaves the checkpoint of step 9 of 10
     loop = train(settings, resumed, checkpoints)
     assert loop.memory_numbers == {"articles_at_once": 2.0, "reduced_at_step": 1.0}

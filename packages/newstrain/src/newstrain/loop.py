@@ -247,7 +247,7 @@ class Loop:
         tensors |= {f"best/{n}": p for n, p in self._best.items()}
         tensors |= _flatten(self._optimizer)
         tensors |= {f"random/{name}": state for name, state in _random_state(self._device).items()}
-        checkpoints.save(tensors, vars(self.state))
+        checkpoints.save(self.state.step, tensors, vars(self.state))
 
     def _restore(self, checkpoints: CheckpointFolder) -> None:
         found = checkpoints.load()

@@ -24,12 +24,12 @@ from newscore.labels import Label, LabelSet
 from newstrain.contract import Logits, Scorer
 from newstrain.heads import open_head
 from newstrain.settings import HeadName
+from newstrain.sums import SUMS, find_changed, write_sums
 from newstrain.temperature import log_softmax
 
 SCHEMA = 1
 _MANIFEST = "manifest.json"
 _SELFTEST = "selftest.json"
-_SUMS = "SHA256SUMS"
 _SELFTEST_BATCH = 4
 # Logits of another device, or another number of threads, add up in another order.
 _TOLERANCE = {"cpu": 2e-3, "cuda": 0.25}
@@ -75,7 +75,7 @@ def write_model(folder: Path, manifest: Manifest, scorer: Scorer, selftest: Sequ
     rows = [[round(float(x), 6) for x in row] for row in logits]
     write_json(folder / _SELFTEST, {"schema": SCHEMA, "texts": list(selftest), "logits": rows})
     (folder / "README.md").write_text(card, encoding="utf-8")
-    (folder / _SUMS).write_text(_sums(folder), encoding="utf-8")
+    write_sums(folder)
     for path in folder.rglob("*"):
         # safetensors makes files that only their owner may read; others are to predict with them.
         path.chmod(0o755 if path.is_dir() else 0o644)
@@ -90,7 +90,7 @@ def open_model(folder: Path, device: str) -> Model:
     check_sums(folder)
     scorer = open_head(manifest.head).load(folder, manifest.facts, manifest.labels, device)
     _check_selftest(folder, scorer, device)
-    return Model(manifest, scorer, sha256_file(folder / _SUMS))
+    return Model(manifest, scorer, sha256_file(folder / SUMS))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -112,18 +112,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 def check_sums(folder: Path) -> None:
     """Compare every file with SHA256SUMS; a changed, missing or added file raises NewsError "corrupt"."""
-    try:
-        wanted = (folder / _SUMS).read_text(encoding="utf-8")
-    except (FileNotFoundError, UnicodeDecodeError) as error:
+    changed = find_changed(folder)
+    if changed:
         raise NewsError(
-            f"model {folder}: {_SUMS} is missing or not text; fetch the model again", code="corrupt"
-        ) from error
-    actual = _sums(folder)
-    if actual != wanted:
-        differing = set(actual.splitlines()) ^ set(wanted.splitlines())
-        names = sorted({line.partition("  ")[2] for line in differing})
-        raise NewsError(
-            f"model {folder}: {', '.join(names)} is not what was written ({_SUMS} differs);"
+            f"model {folder}: {', '.join(changed)} is not what was written ({SUMS} differs);"
             " fetch the model again or train it again",
             code="corrupt",
         )
@@ -152,11 +144,6 @@ def _check_selftest(folder: Path, scorer: Scorer, device: str) -> None:
             " is rounding): these library versions rebuild another model; use the versions in its manifest",
             code="corrupt",
         )
-
-
-def _sums(folder: Path) -> str:
-    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / _SUMS)
-    return "".join(f"{sha256_file(p)}  {p.relative_to(folder).as_posix()}\n" for p in paths)
 
 
 def _to_json(manifest: Manifest) -> dict[str, object]:

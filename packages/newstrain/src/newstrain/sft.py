@@ -4,7 +4,6 @@ The rows come from `Prompting`, so trl neither truncates nor drops any (left to 
 long article, then drops the row without a word).
 """
 
-import json
 import math
 import shutil
 import tempfile
@@ -27,6 +26,7 @@ from transformers import (
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
 
+from newstrain.checkpoint import find_checkpoint, seal_checkpoint
 from newstrain.contract import Job
 from newstrain.memory import halve
 from newstrain.progress import Progress, say
@@ -66,7 +66,7 @@ def run_sft(module: Any, prompting: Prompting, job: Job, at_once: int) -> SftOut
         trainer.remove_callback(PrinterCallback)
         watcher = _Watcher(job, collator, request)
         trainer.add_callback(watcher)
-        checkpoint = _last_whole_checkpoint(folder)
+        checkpoint = find_checkpoint(folder)
         # peft looks for config.json beside a GGUF file, to say whether the vocabulary grew: it did not.
         warnings.filterwarnings("ignore", "Could not find a config file")
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
@@ -111,7 +111,6 @@ def _make_config(job: Job, folder: Path, at_once: int) -> SFTConfig:
         logging_nan_inf_filter=False,
         save_strategy="no" if job.checkpoints is None else "steps",
         save_steps=settings.checkpoint_every,
-        save_total_limit=1,
         seed=settings.seed,
         data_seed=settings.seed,
         use_cpu=job.device == "cpu",
@@ -179,6 +178,15 @@ class _Watcher(TrainerCallback):
             control.should_save = self._job.checkpoints is not None
             control.should_training_stop = True
 
+    def on_save(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,  # noqa: ARG002
+        **kwargs: Any,  # noqa: ARG002
+    ) -> None:
+        seal_checkpoint(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+
     def on_log(
         self,
         args: TrainingArguments,  # noqa: ARG002
@@ -242,19 +250,6 @@ def _signals(job: Job) -> Iterator[StopRequest]:
         return
     with hold_signals() as request:
         yield request
-
-
-def _last_whole_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint whose last file was written; half ones (killed while saving) are removed."""
-    found = sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.split("-")[1]))
-    while found:
-        try:
-            json.loads((found[-1] / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            shutil.rmtree(found.pop())
-            continue
-        return found[-1]
-    return None
 
 
 def _make_curve(history: Sequence[dict[str, Any]]) -> tuple[dict[str, float], ...]:

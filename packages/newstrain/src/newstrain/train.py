@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from newscore.measurement import Measurement, write_measurement
 from newscore.metrics import evaluate
 
 from newstrain.card import write_card
-from newstrain.checkpoint import CheckpointFolder
+from newstrain.checkpoint import CheckpointFolder, hold_checkpoints
 from newstrain.compute import count_threads, start_compute
 from newstrain.contract import Fitted, Job
 from newstrain.cost import CostMeter
@@ -31,8 +32,10 @@ _SCORING_BATCH = 32
 def run_train(settings: TrainSettings) -> None:
     """Train, write `model/` and `metrics/` below save_to; after any exception neither is there."""
     meter = CostMeter()
-    with staged_outputs(settings.save_to, ["model", "metrics"]) as (model_path, metrics_path):
-        job = _prepare_job(settings)
+    names = ["model", "metrics"]
+    # The checkpoints are held until the outputs stand there: left before, they would be another's to remove.
+    with ExitStack() as held, staged_outputs(settings.save_to, names) as (model_path, metrics_path):
+        job = _prepare_job(settings, held)
         fitted = open_head(settings.head).fit(job)
         manifest, numbers = _describe_model(job, fitted)
         selftest = _choose_selftest(job.validation)
@@ -55,12 +58,10 @@ def run_train(settings: TrainSettings) -> None:
         )
         metrics_path.rmdir()
         write_measurement(metrics_path, measurement)
-    if job.checkpoints is not None:
-        job.checkpoints.clear()
     say(f"{manifest.name}: validation accuracy {numbers['validation_accuracy']:.3f}")
 
 
-def _prepare_job(settings: TrainSettings) -> Job:
+def _prepare_job(settings: TrainSettings, held: ExitStack) -> Job:
     dataset = read_dataset(settings.dataset)
     train, validation = split_validation(dataset, settings.validation_fraction, settings.seed)
     if len({article.label for article in train.articles}) < 2:
@@ -81,15 +82,15 @@ def _prepare_job(settings: TrainSettings) -> Job:
         base=base,
         device=device,
         start_progress=Progress,
-        checkpoints=_open_checkpoints(settings, dataset, base, device),
+        checkpoints=held.enter_context(_hold_checkpoints(settings, dataset, base, device)),
     )
 
 
-def _open_checkpoints(
+def _hold_checkpoints(
     settings: TrainSettings, dataset: DataSet, base: BaseModel | None, device: str
-) -> CheckpointFolder | None:
+) -> AbstractContextManager[CheckpointFolder | None]:
     if settings.scratch is None:
-        return None
+        return nullcontext()
     identity = {
         "settings": _recorded_settings(settings, base),
         "device": device,
@@ -97,7 +98,7 @@ def _open_checkpoints(
         "base": _describe_base(base),
         "versions": library_versions(),
     }
-    return CheckpointFolder(settings.scratch, identity)
+    return hold_checkpoints(settings.scratch, identity)
 
 
 def _describe_model(job: Job, fitted: Fitted) -> tuple[Manifest, dict[str, float]]:
