@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,25 +89,32 @@ def tokenizer_maker() -> Callable[[Path, bool], int]:
 
 
 @pytest.fixture(scope="session")
-def bert_path(scratch_path: Path, tokenizer_maker: Callable[[Path, bool], int]) -> Path:
-    """A random BERT of two layers."""
-    import torch
-    from transformers import BertConfig, BertModel
+def base_maker(tokenizer_maker: Callable[[Path, bool], int]) -> Callable[..., Path]:
+    """Writes a random BERT or GPT-2 of few numbers into a folder; its configuration's values may be given."""
 
-    path = scratch_path / "tiny-bert"
-    torch.manual_seed(7)
-    config = BertConfig(
-        vocab_size=tokenizer_maker(path, True),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=32,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    )
-    BertModel(config).save_pretrained(path)
-    return path
+    def make(path: Path, kind: str, **values: object) -> Path:
+        import torch
+        from transformers import BertConfig, BertModel, GPT2Config, GPT2LMHeadModel
+
+        few: dict[str, Any] = {"vocab_size": tokenizer_maker(path, kind == "bert"), **values}
+        torch.manual_seed(7)
+        if kind == "bert":
+            few = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, **few}
+            BertModel(BertConfig(**few)).save_pretrained(path)
+        else:
+            few = {"n_embd": 32, "n_layer": 2, "n_head": 2, "bos_token_id": 4, "eos_token_id": 4, **few}
+            GPT2LMHeadModel(GPT2Config(**few)).save_pretrained(path)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def bert_path(scratch_path: Path, base_maker: Callable[..., Path]) -> Path:
+    """A BERT of two layers, without dropout."""
+    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    sizes = {"intermediate_size": 64, "max_position_embeddings": 32}
+    return base_maker(scratch_path / "tiny-bert", "bert", **sizes, **still)
 
 
 @pytest.fixture(scope="session")
@@ -122,24 +130,9 @@ def sentence_path(scratch_path: Path, bert_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def gpt2_path(scratch_path: Path, tokenizer_maker: Callable[[Path, bool], int]) -> Path:
-    """A random GPT-2 of two layers, with dropout, and like the real one without a padding token."""
-    import torch
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    path = scratch_path / "tiny-gpt2"
-    torch.manual_seed(7)
-    config = GPT2Config(
-        vocab_size=tokenizer_maker(path, False),
-        n_embd=32,
-        n_layer=2,
-        n_head=2,
-        n_positions=64,
-        bos_token_id=4,
-        eos_token_id=4,
-    )
-    GPT2LMHeadModel(config).save_pretrained(path)
-    return path
+def gpt2_path(scratch_path: Path, base_maker: Callable[..., Path]) -> Path:
+    """A GPT-2 of two layers, with dropout, and like the real one without a padding token."""
+    return base_maker(scratch_path / "tiny-gpt2", "gpt2", n_positions=64)
 
 
 @pytest.fixture(scope="session")
