@@ -193,6 +193,8 @@ class Handler(BaseHTTPRequestHandler):
         rows = []
         for path in sorted((self.server.root / "manifests" / name).glob("sha256@*")):
             data = path.read_bytes()
+            if sha256_bytes(data) != path.name.removeprefix("sha256@"):
+                continue  # it was damaged on this disk
             parsed = json.loads(data)
             if parsed.get("subject", {}).get("digest") == digest:
                 rows.append({
