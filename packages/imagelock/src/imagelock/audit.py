@@ -21,11 +21,10 @@ from tempfile import TemporaryDirectory
 
 from imagelock.assemble import Recipe
 from imagelock.attachment import COMMIT, Expected, check_attachments, named_commits
-from imagelock.build import Project, read_note, read_recipe, watched
+from imagelock.build import Project, fetch_missing, read_note, read_recipe, watched
 from imagelock.compare import Verdict, compare, find_broken_layers
 from imagelock.declaration import read_declaration
 from imagelock.errors import ImageError
-from imagelock.fetch import fetch
 from imagelock.inputs import InputCache, Locked, check_input, describe_input
 from imagelock.layercache import code_digest
 from imagelock.layout import Layout
@@ -61,18 +60,18 @@ def audit(
     """Answer one question. ImageError: nothing recorded, no such commit, a dirty tree."""
     recorded, digest = find_recorded(project, question)
     commit = find_commit(project, question, recorded, digest)
-    with TemporaryDirectory(prefix="imagelock-audit-") as name:
+    # To hash what is recorded needs nothing else, so it goes on beside all the rest.
+    reading = beside(partial(find_broken_layers, recorded, digest))
+    with TemporaryDirectory(prefix="imagelock-audit-") as name, reading as broken:
         scratch = Path(name)
         clone(project.root, commit, scratch / "tree")
         recipe, _ = read_recipe(scratch / "tree", question.name)
-        verdict = check_inputs(recipe, project.inputs, offline=question.offline)
+        verdict = check_inputs(project, recipe, offline=question.offline)
         rebuilds: tuple[RebuildResult, ...] = ()
         if verdict is None:
             commission = Commission(scratch / "tree", recipe, project.inputs, scratch, commit)
-            # What is recorded needs no rebuild to be hashed, so both go on at once.
-            with beside(partial(find_broken_layers, recorded, digest)) as broken:
-                made = rebuild(commission, question.assembler)
-                verdict, rebuilds = judge(recorded, digest, made, broken())
+            made = rebuild(commission, question.assembler)
+            verdict, rebuilds = judge(recorded, digest, made, broken())
             if verdict.result in {"identical", "same-content"}:
                 expected = expect_attachments(project, commission, digest, made[0].layout)
                 altered = check_attachments(recorded, expected, made[0].layout)
@@ -196,11 +195,11 @@ def clone(root: Path, commit: str, target: Path) -> None:
     run_git(target, "-c", "advice.detachedHead=false", "checkout", "--quiet", commit)
 
 
-def check_inputs(recipe: Recipe, cache: InputCache, *, offline: bool) -> Verdict | None:
+def check_inputs(project: Project, recipe: Recipe, *, offline: bool) -> Verdict | None:
     """Every locked file, hashed anew; a verdict when one is gone or is not what it was."""
     try:
         if not offline:
-            fetch(recipe.lock, recipe.declaration.python.version, cache)
+            fetch_missing(project, recipe)
     except ImageError as error:
         changed = error.code == "corrupt" or any(text in str(error) for text in MISMATCH)
         result = "input-changed" if changed else "input-gone"
@@ -209,7 +208,7 @@ def check_inputs(recipe: Recipe, cache: InputCache, *, offline: bool) -> Verdict
     # end together.
     rows = sorted(recipe.lock.inputs(), key=lambda row: -row.size)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        verdicts = pool.map(lambda row: judge_input(row, cache), rows)
+        verdicts = pool.map(lambda row: judge_input(row, project.inputs), rows)
         return next((verdict for verdict in verdicts if verdict), None)
 
 
