@@ -12,6 +12,7 @@ import torch
 from newscore.dataset import read_dataset, split_validation, write_dataset
 from newscore.errors import NewsError
 from newscore.measurement import read_measurement
+from newstrain.heads import causal, seqcls  # noqa: F401 - loaded before the memory is limited
 from newstrain.memory import explaining_memory, halve
 from newstrain.settings import TrainSettings
 from newstrain.tokens import score_in_batches
