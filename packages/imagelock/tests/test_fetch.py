@@ -98,13 +98,14 @@ def test_progress_tells_rate_and_time_left(tree: TinyTree, tmp_path: Path) -> No
     assert second.endswith(" s left of 4 MB")
 
 
+@pytest.mark.parametrize("retries", ["0", "1"])
 def test_an_index_that_is_down_is_not_blamed_on_the_version(
-    lock: Lock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lock: Lock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, retries: str
 ) -> None:
     for name, value in {
         "CONFIG_FILE": "/dev/null",
         "INDEX_URL": "http://127.0.0.1:9/simple",
-        "RETRIES": "1",
+        "RETRIES": retries,
     }.items():
         monkeypatch.setenv(f"PIP_{name}", value)
     with pytest.raises(

@@ -25,7 +25,10 @@ from imagelock.lockfile import LockedWheel
 from imagelock.source import normalise
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
-LOST = re.compile(r"connection broken by '\w+\((.*?)\)': ")  # pip's word of a try that failed
+# What pip writes to its log of an index that did not answer; on its standard error it may say nothing of it.
+LOST = re.compile(
+    r"Could not fetch URL \S+: (connection error: .*|timed out|.*ssl certificate: .*) - skipping"
+)
 GLIBC_MINOR = 36  # Debian 12's glibc 2.36: wheels for it and for older ones fit
 
 
@@ -121,15 +124,25 @@ def run_pip(*arguments: str, scratch: Path | None = None) -> None:
     env = {**os.environ, "LC_ALL": "C.UTF-8"}
     if scratch:
         env["TMPDIR"] = str(scratch)
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
-    done = run_child(command, env)
-    if done.returncode:
-        lines = done.stderr.splitlines()
-        said = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR:")]
-        words = " ".join(said[-2:]) or " ".join(done.stderr.split())[-300:]
-        remedy = ("name a version that has a wheel for the image's platform, or give pip an index that "
-                  "serves it")  # fmt: skip
-        if lost := [match[1].split(": ")[-1].rstrip("'") for line in lines if (match := LOST.search(line))]:
-            # pip ends in `from versions: none` here too, which blames the version.
-            remedy = f"the index does not answer ({lost[-1]}): run the command again when it does"
-        raise ImageError(f"pip {arguments[0]} failed: {words}; {remedy}", code="unreachable")
+    with TemporaryDirectory(dir=scratch) as folder:
+        log = Path(folder, "pip.log")
+        own = ["--disable-pip-version-check", "--quiet", "--log", str(log)]
+        done = run_child([sys.executable, "-m", "pip", *own, *arguments], env)
+        if done.returncode:
+            words = f"pip {arguments[0]} failed: {last_complaint(done.stderr)}"
+            raise ImageError(f"{words}; {find_remedy(log)}", code="unreachable")
+
+
+def last_complaint(text: str) -> str:
+    """What pip says at the end of its standard error."""
+    said = [line.removeprefix("ERROR: ") for line in text.splitlines() if line.startswith("ERROR:")]
+    return " ".join(said[-2:]) or " ".join(text.split())[-300:]
+
+
+def find_remedy(log: Path) -> str:
+    """What to do, by pip's log: it ends in `from versions: none` too when no index answered."""
+    text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    if lost := LOST.findall(text):
+        reason = lost[-1].split(": ")[-1].rstrip("')")
+        return f"the index does not answer ({reason}): run the command again when it does"
+    return "name a version that has a wheel for the image's platform, or give pip an index that serves it"
