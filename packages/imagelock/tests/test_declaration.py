@@ -6,6 +6,7 @@ import pytest
 from imagelock.build import watched
 from imagelock.declaration import read_declaration
 from imagelock.errors import ImageError
+from imagelock.requirements import root_requirements
 from imagelock.samples import TinyTree
 
 
@@ -19,6 +20,12 @@ from imagelock.samples import TinyTree
         ('cmd = ["app"]', 'cmd = "app"', "must be a list of strings"),
         ('LANG = "C.UTF-8"', "LANG = 1", "must be a table of strings"),
         ("[config]", "[config", "not valid TOML"),
+        ('version = "1.2.3"', 'version = "1.2/3"', "cannot begin a tag: use up to 50 letters, digits"),
+        ('"tinylib"', '"-oDir::Bin::methods=/x"', "is no package's name: name it as apt does"),
+        ("LANG = ", '"A=B" = ', "'A=B' is no variable's name: use one without ="),
+        ("LANG = ", '"" = ', "'' is no variable's name"),
+        ("C.UTF-8", "a\\u0000b", "image.toml holds a NUL character"),
+        ('"C.UTF-8"', '"C"\n"a\\u0000b" = "x"', "image.toml holds a NUL character"),
     ],
 )
 def test_a_mistake_is_named(tree: TinyTree, old: str, new: str, said: str) -> None:
@@ -26,6 +33,25 @@ def test_a_mistake_is_named(tree: TinyTree, old: str, new: str, said: str) -> No
     tree.image_toml.write_text(text.replace(old, new))
     with pytest.raises(ImageError, match=said):
         read_declaration(tree.image_toml)
+
+
+def test_a_file_that_is_not_utf8_says_what_to_do(tree: TinyTree) -> None:
+    tree.image_toml.write_bytes(tree.image_toml.read_bytes() + b"# caf\xe9\n")
+    with pytest.raises(ImageError, match=r"image\.toml is not UTF-8 \(.*\): save it as UTF-8"):
+        read_declaration(tree.image_toml)
+
+
+def test_values_of_several_lines_stay(tree: TinyTree) -> None:
+    tree.image_toml.write_text(tree.image_toml.read_text().replace("C.UTF-8", "a\\nb"))
+    assert read_declaration(tree.image_toml).config.env["LANG"] == "a\nb"
+
+
+@pytest.mark.parametrize("text", ["-r /x", "x>=1\\n--index-url http://x", "", "--no-binary x"])
+def test_a_requirement_is_no_option_of_pip(tree: TinyTree, text: str) -> None:
+    own = tree.image_toml.read_text()
+    tree.image_toml.write_text(own.replace("[python]", f'[python]\nrequirements = ["{text}"]'))
+    with pytest.raises(ImageError, match='is not a requirement: write one like "name>=1"'):
+        root_requirements(tree.root, read_declaration(tree.image_toml))
 
 
 def test_the_resolving_hash_ignores_env_and_comments(tree: TinyTree) -> None:

@@ -5,15 +5,18 @@ What several images have in common stands once, in a file beside their folders t
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from imagelock.canonical import canonical_json, sha256_bytes
-from imagelock.errors import ImageError
+from imagelock.errors import ImageError, not_utf8
 
+VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,49}")
+PACKAGE = re.compile(r"[a-z0-9][A-Za-z0-9.+:~=/-]*")  # a version or release may follow, as apt has it
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 
@@ -95,11 +98,25 @@ def read_declaration(path: Path) -> Declaration:
         section = SECTIONS.get(key)
         values[key] = build(section, value, f"{path} [{key}]") if section else value
     declaration: Declaration = build(Declaration, values, str(path))
+    check_words(declaration, path)
+    return declaration
+
+
+def check_words(declaration: Declaration, path: Path) -> None:
+    """ImageError for words that no registry, runtime or apt would take."""
     if declaration.name != path.parent.name:
         raise ImageError(
             f"{path}: name is {declaration.name!r} but its folder is {path.parent.name!r}; make them equal"
         )
-    return declaration
+    if not VERSION.fullmatch(declaration.version):
+        raise ImageError(f"{path}: the version {declaration.version!r} cannot begin a tag: use up to 50 "
+                         "letters, digits, dots, - and _")  # fmt: skip
+    for name in declaration.debian.packages:
+        if not PACKAGE.fullmatch(name):
+            raise ImageError(f"{path} [debian] packages: {name!r} is no package's name: name it as apt does")
+    for name in declaration.config.env:
+        if not name or "=" in name:
+            raise ImageError(f"{path} [config] env: {name!r} is no variable's name: use one without =")
 
 
 def read_common(path: Path, reader: Path) -> dict[str, Any]:
@@ -118,11 +135,26 @@ def read_table(path: Path, remedy: str) -> dict[str, Any]:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ImageError(f"{path} does not exist: {remedy}", code="missing") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ImageError(not_utf8(path, error)) from None
+    except tomllib.TOMLDecodeError as error:
         raise ImageError(f"{path} is not valid TOML: {error}") from None
     if raw.pop("schema", None) != 1:
         raise ImageError(f"{path}: schema must be 1, the only form this imagelock reads")
+    if any("\0" in text for text in texts(raw)):
+        raise ImageError(f"{path} holds a NUL character, which no program can be given: leave it out")
     return raw
+
+
+def texts(value: object) -> Iterator[str]:
+    """Every text of a TOML value, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from texts([*value.keys(), *value.values()])
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts(item)
 
 
 def extend(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import errno
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
@@ -54,6 +55,11 @@ def run_main(program: str, run: Callable[[], int]) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def not_utf8(path: Path, error: UnicodeDecodeError) -> str:
+    """The sentence for a text file that is none."""
+    return f"{path} is not UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8"
 
 
 def disk_sentence(error: OSError) -> str:

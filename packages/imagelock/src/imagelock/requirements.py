@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imagelock.declaration import Declaration
-from imagelock.errors import ImageError
+from imagelock.errors import ImageError, not_utf8
 from imagelock.lockfile import Lock, LockedDeb
-from imagelock.source import normalise, not_utf8, read_project, requirement_name
+from imagelock.source import normalise, read_project, requirement_name
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+==[^\s;\\]+)")
 
@@ -23,6 +23,8 @@ def root_requirements(root: Path, declaration: Declaration) -> list[str]:
     own = {normalise(project["name"]) for project in projects}
     required = [text for project in projects for text in project.get("dependencies", [])]
     others = {text for text in required if requirement_name(text) not in own}
+    for text in declaration.python.requirements:
+        requirement_name(text)  # ImageError when it is none
     return sorted(others | set(declaration.python.requirements))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from imagelock.canonical import canonical_json, sha256_bytes
 from imagelock.entry import Entry, link, literal
-from imagelock.errors import ImageError
+from imagelock.errors import ImageError, not_utf8
 from imagelock.scripts import script_entries
 from imagelock.wheel import Place, fresh_record
 
@@ -115,16 +115,11 @@ def read_project(root: Path, folder: str) -> dict[str, Any]:
     return dict(project)
 
 
-def not_utf8(path: Path, error: UnicodeDecodeError) -> str:
-    """The sentence for a text file that is none."""
-    return f"{path} is not UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8"
-
-
 def requirement_name(requirement: str) -> str:
     """The normalised distribution name a requirement begins with."""
     match = REQUIREMENT.match(requirement)
-    if not match:
-        raise ImageError(f"{requirement!r} is not a requirement")
+    if not match or not requirement.isprintable():  # a line's end would let pip read options after it
+        raise ImageError(f'{requirement!r} is not a requirement: write one like "name>=1"')
     return normalise(match.group(1))
 
 
