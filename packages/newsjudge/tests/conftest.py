@@ -45,10 +45,11 @@ def make_table(labels: LabelSet, tmp_path: Path) -> Callable[..., JudgeTable]:
 
     def make(*, name: str = "scripted", **manners: Any) -> JudgeTable:
         judge = GEvalJudge(FakeModel(FakeScript(**({"groups": GROUPS} | manners))))
+        pairs = label_pairs(labels)
         with CellCache(tmp_path / "fixture-cells") as cache:
             heard: list[Verdict] = []
-            cells, _ = ask_cases(judge, label_pairs(labels), cache, repeats=1, on_answer=heard.append)
-        return build_table(name, judge, labels, cells)
+            cells, _ = ask_cases(judge, pairs, cache, repeats=1, on_answer=heard.append)
+        return build_table(name, judge, labels, pairs, cells)
 
     return make
 

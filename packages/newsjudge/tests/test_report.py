@@ -58,6 +58,22 @@ def test_a_judge_that_is_not_reliable_is_marked(
     assert "not an LLM" in good
 
 
+def test_a_judge_that_would_rather_say_something_else_is_marked(
+    predictions: Predictions, make_table: Callable[..., JudgeTable]
+) -> None:
+    word = "would rather have answered something else"
+    low = make_table(logprobs=True, mass=0.2)
+    assert low.calibration.reliable
+    assert word in render(predictions, low)
+    assert any(word in note and "0.20" in note for note in low.caveats)
+    high = make_table(logprobs=True, mass=0.8)
+    page = render(predictions, high)
+    assert word not in page
+    assert "0.80 on average, 0.80 at the least" in page
+    assert not any(word in note for note in high.caveats)
+    assert "Probability on the levels" not in render(predictions, make_table())
+
+
 def test_unscored_documents_are_told(predictions: Predictions, make_table: Callable[..., JudgeTable]) -> None:
     page = render(predictions, make_table(levels={"dogs|dogs": "?"}))
     assert "8 unscored" in page

@@ -14,6 +14,23 @@ def test_a_table_is_read_back_whole(make_table: Callable[..., JudgeTable], tmp_p
     assert table.unscored == 1
 
 
+def test_what_a_score_rests_on_is_kept(make_table: Callable[..., JudgeTable], tmp_path: Path) -> None:
+    table = make_table(logprobs=True, mass=0.25)
+    write_table(table, tmp_path, [])
+    assert read_table(tmp_path).level_mass == table.level_mass is not None
+
+
+def test_a_table_from_before_the_mass_was_recorded(
+    make_table: Callable[..., JudgeTable], tmp_path: Path
+) -> None:
+    write_table(make_table(), tmp_path, [])
+    file = tmp_path / TABLE_FILE
+    record = json.loads(file.read_text())
+    del record["level_mass"]
+    file.write_text(json.dumps(record))
+    assert read_table(tmp_path) == make_table()
+
+
 def test_a_job_folder_or_the_file_itself_will_do(
     make_table: Callable[..., JudgeTable], tmp_path: Path
 ) -> None:

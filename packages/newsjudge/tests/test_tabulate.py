@@ -1,5 +1,6 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from newscore.errors import NewsError
@@ -8,7 +9,7 @@ from newsjudge.cells import CellCache
 from newsjudge.geval import GEvalJudge
 from newsjudge.judge import Answer, JudgeIdentity, Question, Verdict
 from newsjudge.providers.fake import FakeModel, FakeScript
-from newsjudge.table import JudgeTable
+from newsjudge.table import JudgeTable, LevelMass
 from newsjudge.tabulate import Ledger, ask_cases, build_table, label_pairs
 
 
@@ -41,7 +42,7 @@ def tabulate(
         pairs = label_pairs(labels)
         cells, ledger = ask_cases(judge, pairs, cache, repeats=repeats, on_answer=heard.append)
     assert len(heard) == ledger.asked
-    return build_table("t", judge, labels, cells), ledger
+    return build_table("t", judge, labels, pairs, cells), ledger
 
 
 def test_every_pair_is_asked_once_and_a_full_table_asks_nothing(labels: LabelSet, tmp_path: Path) -> None:
@@ -98,6 +99,21 @@ def test_answers_with_probabilities_are_not_repeated(labels: LabelSet, tmp_path:
     table, ledger = tabulate(judge, labels, tmp_path, repeats=3)
     assert ledger.asked == 25
     assert table.methods == {"logits": 25}
+
+
+def test_what_the_levels_had_of_the_probability_is_told(labels: LabelSet, tmp_path: Path) -> None:
+    def mass_of(**manners: Any) -> LevelMass | None:
+        script = FakeScript(**manners)
+        return tabulate(GEvalJudge(FakeModel(script)), labels, tmp_path)[0].level_mass
+
+    assert mass_of() is None
+    mass = mass_of(logprobs=True, mass=0.25, confidence=0.9)
+    assert mass is not None
+    assert [mass.mean, mass.lowest, mass.answers] == pytest.approx([0.25, 0.25, 25])
+    assert mass.is_low
+    half = mass_of(logprobs=True, mass=0.5, levels={"cats|dogs": "perhaps"})
+    assert half is not None
+    assert (half.mean, half.answers, half.is_low) == (0.5, 24, False)
 
 
 def test_more_labels_than_pairs_can_be_asked_of_are_refused() -> None:

@@ -58,7 +58,18 @@ def _head(model: str, dataset: str, judged: Judged, table: JudgeTable) -> str:
         f"<b>{escape(table.name)}</b>{kind} with the metric CategoryPrecision: what is a predicted "
         "label worth where another was expected?</p>"
         f'<div class="banner {style}"><b>This judge is {word}.</b>{escape(calibration.sentence)} '
-        f"{reading}</div>"
+        f"{reading}</div>{_low_mass(table)}"
+    )
+
+
+def _low_mass(table: JudgeTable) -> str:
+    mass = table.level_mass
+    if mass is None or not mass.is_low:
+        return ""
+    return (
+        '<div class="banner bad"><b>This judge would rather have answered something else.</b>On average only '
+        f"{mass.mean:.2f} of its probability lay on the three levels ({mass.lowest:.2f} at the least); its "
+        "scores are made of that part alone.</div>"
     )
 
 
@@ -218,6 +229,7 @@ def _provenance(judged: Judged, table: JudgeTable, predictions: Predictions) -> 
         ("Judge sha256", judge.sha256),
         ("Prompts sha256", table.prompt_sha256),
         ("Scored", methods),
+        *_mass_fact(table),
         ("Passing threshold", f"{judged.summary['threshold']:g}: {judged.summary['passed']:.1%} pass"),
         *((f"Model {key}", str(value)) for key, value in sorted(predictions.model.items())),
         *((f"Data set {key}", str(value)) for key, value in sorted(predictions.dataset.items())),
@@ -229,6 +241,13 @@ def _provenance(judged: Judged, table: JudgeTable, predictions: Predictions) -> 
         "covers the choice of documents, not the judge's own error."
         "</p></footer>"
     )
+
+
+def _mass_fact(table: JudgeTable) -> list[tuple[str, str]]:
+    mass = table.level_mass
+    if mass is None:
+        return []
+    return [("Probability on the levels", f"{mass.mean:.2f} on average, {mass.lowest:.2f} at the least")]
 
 
 def _what_it_saw(table: JudgeTable) -> str:

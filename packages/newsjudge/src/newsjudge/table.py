@@ -20,6 +20,25 @@ from newsjudge.judge import JudgeIdentity
 
 TABLE_FILE = "table.json"
 SCHEMA = 1
+_LOW_MASS = 0.5
+
+
+@dataclass(frozen=True)
+class LevelMass:
+    """The probability that the judge's model gave to the three levels together, over `answers` that tell it.
+
+    The rest went to what is no level, and a score is made of what the levels had, however little. This says
+    what the score rests on; whether it tells pairs apart is measured by the calibration, mass or no mass.
+    """
+
+    mean: float
+    lowest: float
+    answers: int
+
+    @property
+    def is_low(self) -> bool:
+        """Whether the model, left to itself, would rather have said something else than any level."""
+        return self.mean < _LOW_MASS
 
 
 @dataclass(frozen=True)
@@ -36,6 +55,8 @@ class JudgeTable:
     scores: tuple[tuple[float | None, ...], ...]
     methods: Mapping[str, int]
     calibration: Calibration
+    level_mass: LevelMass | None = None
+    """None where no score came from probabilities, and in tables made before it was recorded."""
     saw_articles: bool = False
     """Whether the judge saw articles: then each score is the mean over the documents of that pair,
     None where no document has it, and the table serves these predictions only."""
@@ -50,6 +71,20 @@ class JudgeTable:
         """The share of cells that have a score."""
         return 1.0 - self.unscored / len(self.labels) ** 2
 
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What a reader of any number from this table must know of its judge."""
+        notes = [f"Judge {self.name}: {self.calibration.sentence}"]
+        if not self.judge.is_llm:
+            notes.append(f"Judge {self.name} is not an LLM ({self.judge.provider}).")
+        mass = self.level_mass
+        if mass is not None and mass.is_low:
+            notes.append(
+                f"Judge {self.name} gave the three levels only {mass.mean:.2f} of its probability on average "
+                f"({mass.lowest:.2f} at the least): it would rather have answered something else."
+            )
+        return tuple(notes)
+
 
 def write_table(table: JudgeTable, path: Path, cells: Sequence[Cell]) -> None:
     """Write table.json and the cells it was made of into the existing folder `path`; stable bytes."""
@@ -62,6 +97,8 @@ def write_table(table: JudgeTable, path: Path, cells: Sequence[Cell]) -> None:
         "labels": [asdict(label) for label in table.labels.labels],
         "scores": [[_rounded(score) for score in row] for row in table.scores],
         "methods": dict(table.methods),
+        "level_mass": table.level_mass
+        and {key: _rounded(value) for key, value in asdict(table.level_mass).items()},
         "calibration": {key: _rounded(value) for key, value in asdict(table.calibration).items()},
         "coverage": _rounded(table.coverage),
         "unscored": table.unscored,
@@ -105,6 +142,7 @@ def _parse(record: Any) -> JudgeTable:
     prompt_sha256 = str(judge.pop("prompt_sha256"))
     known = {field.name for field in fields(Calibration)}
     labels = LabelSet(tuple(Label(**label) for label in record["labels"]))
+    mass = record.get("level_mass")
     return JudgeTable(
         name=str(record["name"]),
         judge=JudgeIdentity(**judge),
@@ -115,6 +153,7 @@ def _parse(record: Any) -> JudgeTable:
         calibration=Calibration(
             **{key: value for key, value in record["calibration"].items() if key in known}
         ),
+        level_mass=mass and LevelMass(float(mass["mean"]), float(mass["lowest"]), int(mass["answers"])),
     )
 
 

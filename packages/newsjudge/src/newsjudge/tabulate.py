@@ -17,7 +17,7 @@ from newscore.labels import LabelSet
 from newsjudge.calibration import calibrate
 from newsjudge.cells import Cell, CellCache, cell_for, cell_key
 from newsjudge.judge import Case, Judge, Question, Verdict, sha256_text
-from newsjudge.table import JudgeTable
+from newsjudge.table import JudgeTable, LevelMass
 
 MOST_LABELS = 1_000
 """A million pairs."""
@@ -77,38 +77,19 @@ def ask_cases(
     return cells, ledger
 
 
-def build_table(name: str, judge: Judge, labels: LabelSet, cells: Sequence[Sequence[Cell]]) -> JudgeTable:
-    """The table of cells in the order of `label_pairs`; a score is the mean of the readable repeats."""
-    size = len(labels)
-    verdicts = [[cell.verdict for cell in repeats] for repeats in cells]
-    flat = [mean_score(repeats) for repeats in verdicts]
-    scores = tuple(tuple(flat[row * size : (row + 1) * size]) for row in range(size))
-    methods = Counter(
-        _method(repeats) for repeats, score in zip(verdicts, flat, strict=True) if score is not None
-    )
-    return JudgeTable(
-        name=name,
-        judge=judge.identity,
-        prompt_sha256=sha256_text(*(cell.prompt_sha256 for repeats in cells for cell in repeats[:1])),
-        labels=labels,
-        scores=scores,
-        methods=dict(sorted(methods.items())),
-        calibration=calibrate(labels, scores),
-    )
-
-
-def build_cases_table(
+def build_table(
     name: str, judge: Judge, labels: LabelSet, cases: Sequence[Case], cells: Sequence[Sequence[Cell]]
 ) -> JudgeTable:
-    """The table of one document's cells each: a pair's score is the mean over its documents."""
+    """The table of the cases' cells: a pair's score is the mean over its cases (one each, unless they carry
+    articles), a case's the mean of its readable repeats."""
+    verdicts = [[cell.verdict for cell in repeats] for repeats in cells]
     by_pair: dict[tuple[str, str], list[float]] = {}
     methods: Counter[str] = Counter()
-    for case, repeats in zip(cases, cells, strict=True):
-        verdicts = [cell.verdict for cell in repeats]
-        score = mean_score(verdicts)
+    for case, repeats in zip(cases, verdicts, strict=True):
+        score = mean_score(repeats)
         if score is not None:
             by_pair.setdefault((case.actual.name, case.expected.name), []).append(score)
-            methods[_method(verdicts)] += 1
+            methods[_method(repeats)] += 1
     means = {pair: fmean(scores) for pair, scores in by_pair.items()}
     scores = tuple(tuple(means.get((a, e)) for e in labels.names) for a in labels.names)
     return JudgeTable(
@@ -119,7 +100,8 @@ def build_cases_table(
         scores=scores,
         methods=dict(sorted(methods.items())),
         calibration=calibrate(labels, scores),
-        saw_articles=True,
+        level_mass=_level_mass(verdicts),
+        saw_articles=any(case.article for case in cases),
     )
 
 
@@ -152,3 +134,9 @@ def _needs_repeat(first: Verdict) -> bool:
 def _method(verdicts: Sequence[Verdict]) -> str:
     readable = [verdict.method for verdict in verdicts if verdict.score is not None]
     return f"mean of {len(readable)} answers" if len(verdicts) > 1 else readable[0]
+
+
+def _level_mass(verdicts: Sequence[Sequence[Verdict]]) -> LevelMass | None:
+    known = [v.probabilities for repeats in verdicts for v in repeats if v.score is not None]
+    masses = [sum(shares) for shares in known if shares is not None]
+    return LevelMass(fmean(masses), min(masses), len(masses)) if masses else None

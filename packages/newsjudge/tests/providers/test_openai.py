@@ -39,7 +39,7 @@ def test_errors_and_busy_signs_are_retried_until_every_cell_is_scored_once(
     with CellCache(tmp_path) as cache:
         heard: list[Verdict] = []
         cells, ledger = ask_cases(judge, pairs, cache, repeats=1, on_answer=heard.append)
-    table = build_table("t", judge, labels, cells)
+    table = build_table("t", judge, labels, pairs, cells)
     assert table.unscored == 0
     assert table.calibration.kappa == 1.0
     assert ledger.asked == len(heard) == 25

@@ -24,7 +24,7 @@ from newsjudge.providers import open_judge
 from newsjudge.score import Judged, judge_predictions
 from newsjudge.settings import CasesSettings
 from newsjudge.table import JudgeTable
-from newsjudge.tabulate import Ledger, build_cases_table, mean_score
+from newsjudge.tabulate import Ledger, build_table, mean_score
 
 
 def run(settings: CasesSettings) -> None:
@@ -67,7 +67,7 @@ def judge_cases(
         cells, ledger = ask_with_progress(settings, judge, distinct, what="cases")
         name = settings.judge_name or f"{judge_name(judge)}-cases"
         found = dict(zip(distinct, cells, strict=True))
-        table = build_cases_table(name, judge, labels, cases, [found[case] for case in cases])
+        table = build_table(name, judge, labels, cases, [found[case] for case in cases])
     scores = {case: mean_score(cell.verdict for cell in repeats) for case, repeats in found.items()}
     judged = judge_predictions(
         predictions,

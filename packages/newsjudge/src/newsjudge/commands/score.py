@@ -91,6 +91,7 @@ def report_record(judged: Judged, table: JudgeTable, predictions: Predictions) -
         "labels": list(table.labels.names),
         "judge": asdict(table.judge) | {"name": table.name, "prompt_sha256": table.prompt_sha256},
         "calibration": _rounded(asdict(table.calibration)),
+        "level_mass": table.level_mass and _rounded(asdict(table.level_mass)),
         "scores": _rounded([list(row) for row in table.scores]),
         "model": dict(predictions.model),
         "dataset": dict(predictions.dataset),
@@ -128,9 +129,7 @@ def score_measurement(
 
 def score_notes(judged: Judged, table: JudgeTable) -> tuple[str, ...]:
     """What a reader of the score must know."""
-    notes = [f"Judge {table.name}: {table.calibration.sentence}"]
-    if not table.judge.is_llm:
-        notes.append(f"Judge {table.name} is not an LLM ({table.judge.provider}).")
+    notes = list(table.caveats)
     if judged.summary["unscored"]:
         notes.append(
             f"{judged.summary['unscored']:.0f} of {judged.summary['count']:.0f} documents are unscored: "

@@ -58,7 +58,7 @@ def make_table(
     """The table, every cell it is made of, and what it took. Raises NewsError when all is unscored."""
     pairs = label_pairs(labels)
     cells, ledger = ask_with_progress(settings, judge, pairs, what="cells")
-    table = build_table(settings.judge_name or judge_name(judge), judge, labels, cells)
+    table = build_table(settings.judge_name or judge_name(judge), judge, labels, pairs, cells)
     if table.unscored == len(pairs):
         raise NewsError(
             f"judge {table.name} gave no readable verdict on any of {len(pairs)} label pairs "
@@ -114,7 +114,7 @@ def table_measurement(
     table: JudgeTable, settings: dict[str, object], cost: dict[str, float], ledger: Ledger
 ) -> Measurement:
     """The table's metrics folder."""
-    calibration = table.calibration
+    calibration, mass = table.calibration, table.level_mass
     numbers = {
         "identical": calibration.identical,
         "same_group": calibration.same_group,
@@ -125,6 +125,8 @@ def table_measurement(
         "kappa_high": calibration.kappa_high,
         "coverage": table.coverage,
         "unscored": float(table.unscored),
+        "level_mass": None if mass is None else mass.mean,
+        "level_mass_lowest": None if mass is None else mass.lowest,
         "cells": float(len(table.labels) ** 2),
         "reliable": float(calibration.reliable),
         "is_llm": float(table.judge.is_llm),
@@ -150,17 +152,10 @@ def table_measurement(
 
 def table_notes(table: JudgeTable, errors: Sequence[str] = ()) -> tuple[str, ...]:
     """What a reader of any number from this table must know."""
-    notes = [calibration_note(table)]
-    if not table.judge.is_llm:
-        notes.append(f"Judge {table.name} is not an LLM ({table.judge.provider}).")
+    notes = list(table.caveats)
     if table.unscored:
         notes.append(f"{table.unscored} of {len(table.labels) ** 2} label pairs are unscored.")
     return (*notes, *(f"Unscored because: {error}" for error in errors))
-
-
-def calibration_note(table: JudgeTable) -> str:
-    """The calibration's sentence, led by the judge's name."""
-    return f"Judge {table.name}: {table.calibration.sentence}"
 
 
 def describe_table(table: JudgeTable, ledger: Ledger) -> str:

@@ -36,6 +36,7 @@ class FakeManners:
     delay_seconds: float = setting(0.0, minimum=0, help="how long each call takes")
     logprobs: bool = setting(False, help="give probabilities with the answer")
     confidence: float = setting(1.0, minimum=0, maximum=1, help="probability of the level answered")
+    mass: float = setting(1.0, minimum=0, maximum=1, help="probability of the three levels together")
     seed: int = setting(0, help="decides which calls fail")
 
 
@@ -63,11 +64,11 @@ class FakeScript(FakeManners):
         return self.related if group and group == self.groups.get(expected) else self.unrelated
 
     def probabilities_for(self, level: str) -> tuple[float, float, float] | None:
-        """`confidence` on the level and the rest shared, when the script has probabilities."""
+        """Of `mass`, `confidence` on the level and the rest shared, when the script has probabilities."""
         if not self.logprobs or level not in ("0", "1", "2"):
             return None
         rest = (1.0 - self.confidence) / 2
-        first, second, third = (self.confidence if level == str(k) else rest for k in range(3))
+        first, second, third = (self.mass * (self.confidence if level == str(k) else rest) for k in range(3))
         return first, second, third
 
 
