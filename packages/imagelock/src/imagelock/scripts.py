@@ -13,6 +13,7 @@ from imagelock.errors import ImageError
 PROGRAMS = "usr/local/bin"
 # -I: no user site, no PYTHON* variables, no current folder on the path. -B: no compiled files.
 SHEBANG = b"#!/usr/bin/python3 -IB\n"
+MOST_BYTES = 128 << 20  # of a wheel's script, which is held in memory; programs of 60 MB come that way
 POINT = re.compile(r"^([A-Za-z_][\w.]*)\s*:\s*([A-Za-z_][\w.]*)")
 
 
@@ -20,7 +21,12 @@ def script_entries(entry_points: str, owner: str) -> list[Entry]:
     """One program in /usr/local/bin for each console script of an entry_points.txt."""
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
-    parser.read_string(entry_points)
+    try:
+        parser.read_string(entry_points)
+    except configparser.Error as error:
+        said = " ".join(str(error).split())
+        raise ImageError(f"{owner}: its entry_points.txt cannot be read ({said}): pick another version",
+                         code="corrupt") from None  # fmt: skip
     if not parser.has_section("console_scripts"):
         return []
     points = parser.items("console_scripts")
@@ -41,6 +47,9 @@ def script_entry(name: str, point: str, owner: str) -> Entry:
 
 def rewrite_script(entry: Entry, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Entry:
     """A wheel's own script: `#!python` becomes the image's interpreter; always executable."""
+    if info.file_size > MOST_BYTES:
+        raise ImageError(f"{entry.owner}: {info.filename!r} is a script of {info.file_size} bytes, over "
+                         f"{MOST_BYTES >> 20} MB: pick another version", code="corrupt")  # fmt: skip
     data = archive.read(info)
     if entry.sha256 and sha256_bytes(data) != entry.sha256:
         raise ImageError(f"{entry.owner}: {info.filename} is not what RECORD says of it",
