@@ -26,6 +26,22 @@ class DataRow(NamedTuple):
     status: str
 
 
+class ListedData(NamedTuple):
+    """All that a list says of a datum alone: its row, the Run that makes it, its user tags."""
+
+    knit_id: str
+    run_id: str
+    position: int
+    stamp: int | None
+    status: str
+    plan_id: str
+    updated_at: int
+    exit_code: int | None
+    exit_message: str | None
+    tags: str
+    """JSON: pairs of key and value, in any order."""
+
+
 @dataclass(frozen=True)
 class DataQuery:
     """Which Data are wanted; all conditions must hold."""
@@ -38,7 +54,12 @@ class DataQuery:
     until: int | None = None
 
 
-_SELECT = "SELECT d.knit_id, d.run_id, d.position, d.stamp, r.status FROM data d JOIN runs r USING (run_id)"
+_COLUMNS = "d.knit_id, d.run_id, d.position, d.stamp, r.status"
+_LISTED_COLUMNS = (
+    f"{_COLUMNS}, r.plan_id, r.updated_at, r.exit_code, r.exit_message,"
+    " (SELECT json_group_array(json_array(key, value)) FROM data_tags WHERE knit_id = d.knit_id)"
+)
+_FROM = "FROM data d JOIN runs r USING (run_id)"
 _TRANSIENT = {
     "processing": "r.status NOT IN ('done', 'failed', 'invalidated')",
     "failed": "r.status IN ('failed', 'invalidated')",
@@ -47,7 +68,7 @@ _TRANSIENT = {
 
 def get_data(tx: sqlite3.Connection, knit_id: str) -> DataRow:
     """The datum; not_found."""
-    row = tx.execute(f"{_SELECT} WHERE d.knit_id = ?", (knit_id,)).fetchone()
+    row = tx.execute(f"SELECT {_COLUMNS} {_FROM} WHERE d.knit_id = ?", (knit_id,)).fetchone()
     if row is None:
         raise not_found()
     return DataRow(*row)
@@ -60,6 +81,15 @@ def exists(tx: sqlite3.Connection, knit_id: str) -> bool:
 
 def find_data(tx: sqlite3.Connection, query: DataQuery) -> list[DataRow]:
     """Matching Data by knit#timestamp, those without one last, then by knit id."""
+    return [DataRow._make(row) for row in _find(tx, _COLUMNS, query)]
+
+
+def find_listed_data(tx: sqlite3.Connection, query: DataQuery) -> list[ListedData]:
+    """The same with more of each."""
+    return [ListedData._make(row) for row in _find(tx, _LISTED_COLUMNS, query)]
+
+
+def _find(tx: sqlite3.Connection, columns: str, query: DataQuery) -> sqlite3.Cursor:
     conditions = ["1"]
     values: list[object] = []
     if query.tags:
@@ -77,8 +107,8 @@ def find_data(tx: sqlite3.Connection, query: DataQuery) -> list[DataRow]:
     if query.transient is not None:
         conditions.append(_TRANSIENT.get(query.transient, "0"))
     where = " AND ".join(conditions)
-    rows = tx.execute(f"{_SELECT} WHERE {where} ORDER BY d.stamp IS NULL, d.stamp, d.knit_id", values)
-    return [DataRow._make(row) for row in rows]
+    order = "ORDER BY d.stamp IS NULL, d.stamp, d.knit_id"
+    return tx.execute(f"SELECT {columns} {_FROM} WHERE {where} {order}", values)
 
 
 def find_candidates(tx: sqlite3.Connection, rule: InputRule) -> list[str]:

@@ -2,24 +2,29 @@
 
 What views.py and knitfab.wire say of one, this says of thousands: a record for every link of every datum,
 made only to be encoded, took longer than all the rest. What a plan lends to its Runs and Data (summary,
-mountpoints, tags) is encoded by knitfab.wire once a list, a Run once however many Data mention it, and
-nothing is kept from one list to the next. Tests hold that every list is, byte for byte, the one of records.
+mountpoints, tags) is encoded by knitfab.wire once a list, a Run once however many Data mention it, equal
+tags once. From one list to the next only exits and times are kept. Tests hold that every list is, byte for
+byte, the one of records.
 """
 
+import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from functools import cache, lru_cache
+from typing import NamedTuple
 
 from knitfab.jsonvalue import render_text
-from knitfab.records import Mountpoint, Tag
+from knitfab.records import SYSTEM_PREFIX, Mountpoint, Tag
 from knitfab.wire import mountpoint_to_json, plan_summary_to_json, tags_to_json
 
 from knitlite import data_rows, run_rows
-from knitlite.data_rows import DataQuery, DataRow
+from knitlite.data_rows import DataQuery, ListedData
 from knitlite.plan_rows import StoredPlan, load_plans
 from knitlite.run_rows import LOG_POSITION, RunQuery, RunRow
-from knitlite.views import show_stamp, system_tags
+from knitlite.statuses import transient_of
+from knitlite.views import show_stamp
 
 Place = tuple[str, int]
 """An id of a Run or plan, and which of its inputs."""
@@ -35,8 +40,7 @@ class _PlanText:
     log: str | None
 
 
-@dataclass(frozen=True)
-class _RunText:
+class _RunText(NamedTuple):
     """A Run as Data mention it."""
 
     text: str
@@ -53,21 +57,18 @@ def list_runs(tx: sqlite3.Connection, query: RunQuery) -> str:
 
 def list_data(tx: sqlite3.Connection, query: DataQuery) -> str:
     """All that match, each as `data_to_json` has it."""
-    rows = data_rows.find_data(tx, query)
+    rows = data_rows.find_listed_data(tx, query)
     knit_ids = [row.knit_id for row in rows]
     plans = _encode_plans(tx)
-    tags = data_rows.user_tags(tx, knit_ids)
     nominations = data_rows.nominations_of(tx, knit_ids)
     readers = data_rows.readers_of(tx, knit_ids)
-    run_ids = {row.run_id for row in rows} | {run_id for places in readers.values() for run_id, _ in places}
-    runs = {
-        row.run_id: _RunText(f"{_run_head(row, plans[row.plan_id])}}}", plans[row.plan_id])
-        for row in run_rows.get_runs(tx, run_ids)
-    }
-    encoded = {tag: render_text(str(tag)) for tag in set(chain.from_iterable(tags.values()))}
+    runs = {row.run_id: _mention(row, plans) for row in rows}
+    others = {run_id for places in readers.values() for run_id, _ in places} - runs.keys()
+    runs |= {row.run_id: _mention(row, plans) for row in run_rows.get_runs(tx, others)}
+    around = cache(_around_system_tags)
     return _join(
         [
-            f'{{"knitId":"{row.knit_id}","tags":{_tags(row, tags[row.knit_id], encoded)},'
+            f'{{"knitId":"{row.knit_id}","tags":{_tags(row, around)},'
             f'"upstream":{_upstream(row, runs[row.run_id])},'
             f'"downstreams":{_downstreams(readers.get(row.knit_id, ()), runs)},'
             f'"nomination":{_nominations(nominations.get(row.knit_id, ()), plans)}}}'
@@ -104,24 +105,43 @@ def _run(row: RunRow, plan: _PlanText, outputs: Mapping[int, str]) -> str:
     return f'{_run_head(row, plan)},"inputs":{_join(read)},"outputs":{_join(made)},"log":{log}}}'
 
 
-def _run_head(row: RunRow, plan: _PlanText) -> str:
+def _mention(row: RunRow | ListedData, plans: Mapping[str, _PlanText]) -> _RunText:
+    plan = plans[row.plan_id]
+    return _RunText(f"{_run_head(row, plan)}}}", plan)
+
+
+def _run_head(row: RunRow | ListedData, plan: _PlanText) -> str:
     """The part that Data mention, still open at its end."""
-    ended = ""
-    if row.exit_code is not None:
-        ended = f',"exit":{{"code":{row.exit_code},"message":{render_text(row.exit_message or "")}}}'
+    ended = "" if row.exit_code is None else _exit(row.exit_code, row.exit_message or "")
     return (
         f'{{"runId":"{row.run_id}","status":"{row.status}","updatedAt":"{show_stamp(row.updated_at)}"'
         f'{ended},"plan":{plan.summary}'
     )
 
 
-def _tags(row: DataRow, user_tags: Iterable[Tag], encoded: Mapping[Tag, str]) -> str:
+@lru_cache
+def _exit(code: int, message: str) -> str:
+    return f',"exit":{{"code":{code},"message":{render_text(message)}}}'
+
+
+def _tags(row: ListedData, around: Callable[[str], tuple[str, str]]) -> str:
     """The engine's own tags among the user's, in their order."""
-    tags = sorted([*system_tags(row), *user_tags])
-    return _join([encoded.get(tag) or f'"{tag.key}:{tag.value}"' for tag in tags])
+    before, after = around(row.tags)
+    stamp = "" if row.stamp is None else f',"knit#timestamp:{show_stamp(row.stamp)}"'
+    transient = transient_of(row.status)
+    doing = "" if transient is None else f',"knit#transient:{transient}"'
+    return f'[{before}"knit#id:{row.knit_id}"{stamp}{doing}{after}]'
 
 
-def _upstream(row: DataRow, maker: _RunText) -> str:
+def _around_system_tags(pairs: str) -> tuple[str, str]:
+    """The user's tags before the engine's and those after: no user's key begins as theirs do."""
+    tags = sorted(Tag(*pair) for pair in json.loads(pairs))
+    middle = bisect(tags, Tag(SYSTEM_PREFIX, ""))
+    encoded = [render_text(str(tag)) for tag in tags]
+    return "".join(f"{tag}," for tag in encoded[:middle]), "".join(f",{tag}" for tag in encoded[middle:])
+
+
+def _upstream(row: ListedData, maker: _RunText) -> str:
     if row.position == LOG_POSITION:
         return f'{{"log":{maker.plan.log}}},"run":{maker.text}}}'
     return f'{{"mountpoint":{maker.plan.outputs[row.position]}}},"run":{maker.text}}}'
