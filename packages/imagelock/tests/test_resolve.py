@@ -99,8 +99,9 @@ def test_a_line_of_apt_is_a_row_without_a_host() -> None:
 
 
 def test_a_line_without_a_hash_is_refused() -> None:
-    with pytest.raises(ImageError, match="no package file with a SHA-256"):
-        parse_line("'http://mirror.invalid/x.deb' x.deb 1 MD5Sum:00")
+    with pytest.raises(ImageError, match="no package file with a SHA-256") as caught:
+        parse_line("'http://me:secret@mirror.invalid/x.deb' x.deb 1 MD5Sum:00")
+    assert "http://mirror.invalid/x.deb" in str(caught.value)  # and not whose mirror it is
 
 
 def test_the_python_version_comes_from_the_lock(tree: TinyTree) -> None:

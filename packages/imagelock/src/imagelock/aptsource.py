@@ -127,8 +127,9 @@ def quoted_name(row: LockedDeb) -> str:
 def parse_line(line: str) -> LockedDeb:
     """One line of `apt-get install --print-uris`."""
     match = URI_LINE.match(line.strip())
-    if not match or "/pool/" not in match["uri"]:
-        raise ImageError(f"apt-get printed {line!r}, which names no package file with a SHA-256")
+    if not match or "/pool/" not in match["uri"] or match["file"].count("_") != 2:
+        raise ImageError(f"apt-get printed {line!r}, which names no package file with a SHA-256: give apt "
+                         "sources of a Debian archive")  # fmt: skip
     head, _, rest = match["uri"].rpartition("/pool/")
     name, version, arch = match["file"].removesuffix(".deb").split("_")
     return LockedDeb(

@@ -6,23 +6,27 @@ Knows nothing about images: a code for machines, one sentence for people.
 from __future__ import annotations
 
 import errno
+import re
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
+USER = re.compile(r"(://)[^/@\s]+@")
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
 
 
 class ImageError(Exception):
     """Something the user can mend: `code` names the class, the text names value, cause, remedy.
 
+    Names and passwords in addresses are left out, whoever's words (apt's, pip's, a library's) they stand in.
+
     Codes: invalid, missing, corrupt, stale, conflict, unreachable, no_space, dirty.
     """
 
     def __init__(self, sentence: str, *, code: str = "invalid") -> None:
-        super().__init__(sentence)
+        super().__init__(USER.sub(r"\1", sentence))
         self.code = code
 
     def __reduce__(self) -> tuple[object, ...]:
