@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from knitfab.client import HttpEngine
+from knitfab.records import Tag
 from knitlite import ServeSettings, Service
 from newscore.errors import NewsError
 from newsloom.cli import parse, run
@@ -95,8 +96,10 @@ def test_push_says_what_it_would_start_and_starts_just_that(project: Path, api_r
     call("push", "a", "b", "--engine", api_root, "--yes")
     assert call("wait", "--settle", "0", "--engine", api_root)[-1] == "2 Runs ended, 2 done"
     assert len(engine.find_runs(plans=plan_ids(engine))) == 2
-    (again,) = call("push", "a", "b", "--engine", api_root, "--preview")
-    assert again == "nothing to push"
+    held = {data.knit_id for data in engine.find_data([Tag("type", "config")])}
+    again = [line.split() for line in call("push", "a", "b", "--engine", api_root, "--preview")]
+    assert {line[0] for line in again} == {"a", "b"}
+    assert {line[1] for line in again} == held
 
 
 def plan_ids(engine: HttpEngine) -> list[str]:

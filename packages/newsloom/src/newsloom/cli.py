@@ -152,19 +152,23 @@ def apply_asking(
 
 
 def push_asking(project: Path, arguments: argparse.Namespace, console: Console) -> None:
-    """Print what pushing would start, ask when that is anything, and push."""
+    """Print what is there and what pushing the rest would start, ask when that is anything, and push."""
     engine = open_engine(arguments.engine)
     wanted = choose_sources(read_sources(project), arguments.names)
-    coming = {source.name: source.tags for source in wanted if not find_pushed(engine, source)}
+    coming = {}
+    for source in wanted:
+        if data := find_pushed(engine, source):
+            console.print(f"{source.name} {data.knit_id} was there")
+        else:
+            coming[source.name] = source.tags
     previews = preview_push(engine, coming)
     if coming:
         print_previews(previews, console, each=arguments.preview)
-    else:
-        console.print("nothing to push")
     if arguments.preview or (any(each.runs for each in previews) and not agreed("Push?", arguments, console)):
         return
     for source, data, created in push_sources(engine, wanted):
-        console.print(f"{source.name} {data.knit_id} {'pushed' if created else 'was there'}")
+        if source.name in coming:
+            console.print(f"{source.name} {data.knit_id} {'pushed' if created else 'taken over'}")
 
 
 def agreed(question: str, arguments: argparse.Namespace, console: Console) -> bool:
