@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from posixpath import normpath
 from typing import Any
 
-from imagelock.build import Project, read_note
+from imagelock.build import Project, read_lock_bytes, read_note
+from imagelock.deb import merge_usr
 from imagelock.errors import ImageError
 from imagelock.layout import Layout
 from imagelock.lockfile import Lock, parse_lock
-from imagelock.source import run_git
+from imagelock.source import find_revision, run_git
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ def find_layout(project: Project, image: str) -> tuple[Layout, dict[str, Any]]:
 def explain(project: Project, image: str, path: str) -> Explanation:
     """Find a path; when several layers hold it, the topmost counts."""
     layout, note = find_layout(project, image)
-    wanted = path.strip("/")
+    plain = normpath(f"/{path}").strip("/")
+    wanted = merge_usr(plain) or plain  # /lib and its like are links of the image
     found: dict[str, Any] | None = None
     with (layout.path / "files.jsonl").open("rb") as stream:
         for line in stream:
@@ -70,13 +73,10 @@ def explain(project: Project, image: str, path: str) -> Explanation:
 
 def locked_by(project: Project, note: dict[str, Any]) -> Lock:
     """The lock the image was built from: the tree's, or its commit's when the tree moved on."""
-    path = project.lock_path(note["name"])
-    text = path.read_text(encoding="utf-8")
-    lock = parse_lock(text, str(path))
     if note["commit"] and not note["dirty"]:
-        name = f"{note['commit']}:images/{note['name']}/image.lock"
-        lock = parse_lock(run_git(project.root, "show", name), name)
-    return lock
+        name = f"{find_revision(project.root, note['commit'])}:images/{note['name']}/image.lock"
+        return parse_lock(run_git(project.root, "show", name), name)
+    return read_lock_bytes(project.lock_path(note["name"]))[0]
 
 
 def find_input(lock: Lock, owner: str) -> tuple[str, str]:
