@@ -84,10 +84,11 @@ def test_elsewhere_the_workspace_is_missed(tmp_path: Path) -> None:
 def test_push_says_what_it_would_start_and_starts_just_that(project: Path, api_root: str) -> None:
     engine = HttpEngine(api_root)
     call("apply", "--engine", api_root, "--yes")
-    (said,) = call("push", "train", "--engine", api_root, "--preview")
+    lacking, said = call("push", "train", "--engine", api_root, "--preview")
+    assert lacking == "train is not there"
     assert said.split() == ["train", "would", "start", "0", "Runs", "nothing", "yet", "for", "/in/config"]
     call("push", "train", "--engine", api_root)  # starts nothing, so nobody is asked
-    said_lines = call("push", "a", "b", "--engine", api_root, "--preview")
+    said_lines = call("push", "a", "b", "--engine", api_root, "--preview")[2:]
     assert said_lines[0].split()[:5] == ["train", "would", "start", "2", "Runs"]
     assert {line.split("/in/config=")[1] for line in said_lines[1:]} == {"a", "b"}
     assert engine.find_runs(statuses=["waiting", "running", "done"], plans=plan_ids(engine)) == []

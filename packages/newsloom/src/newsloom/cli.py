@@ -160,6 +160,7 @@ def push_asking(project: Path, arguments: argparse.Namespace, console: Console) 
         if data := find_pushed(engine, source):
             console.print(f"{source.name} {data.knit_id} was there")
         else:
+            console.print(f"{source.name} is not there")
             coming[source.name] = source.tags
     previews = preview_push(engine, coming)
     if coming:
