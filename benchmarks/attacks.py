@@ -16,6 +16,7 @@ import socket
 import tarfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
@@ -130,10 +131,10 @@ def read_answer(connection: socket.socket) -> str:
     if not answer:
         return "cut off"
     status, body = answer.split(b" ", 2)[1].decode(), answer.partition(b"\r\n\r\n")[2]
-    try:
-        message = str(json.loads(body).get("message", ""))
-    except ValueError:
-        message = ""
+    message = ""
+    with suppress(ValueError):
+        value = json.loads(body)
+        message = str(value.get("message", "")) if isinstance(value, dict) else ""
     return f"{status} {message.split(chr(10))[-1].removeprefix(' caused by:')[:60]}".strip().replace("|", "/")
 
 
@@ -238,15 +239,15 @@ def tag_of(length: int) -> Attack:
 
 
 def slow_uploads(place: str) -> str:
-    """How they ended, and whether somebody else could connect meanwhile."""
+    """How they ended, and what others got who connected meanwhile, one a second."""
     held = [dial(place) for _ in range(LORISES)]
     for connection in held:
         with suppress(OSError):
             connection.sendall(
                 b"POST /api/data HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
             )
-    deadline, ends = time.monotonic() + GIVE_UP_SECONDS, dict[str, int]()
-    stranger = ""
+    deadline = time.monotonic() + GIVE_UP_SECONDS
+    ends, strangers, longest = Counter[str](), Counter[str](), 0.0
     while held and time.monotonic() < deadline:
         for connection in list(held):
             try:
@@ -255,14 +256,22 @@ def slow_uploads(place: str) -> str:
             except OSError:
                 ended = True
             if ended:
-                answer = read_answer(connection)[:3]
-                ends[answer] = ends.get(answer, 0) + 1
+                ends[read_answer(connection)[:3]] += 1
                 held.remove(connection)
                 connection.close()
-        stranger = stranger or send(place, "GET /api/runs HTTP/1.1", ())[:3]
+        began = time.monotonic()
+        strangers[send(place, "GET /api/runs HTTP/1.1", ())[:3]] += 1
+        longest = max(longest, time.monotonic() - began)
         time.sleep(1)
-    told = ", ".join(f"{count} times {answer}" for answer, count in sorted(ends.items()))
-    return f"{told}; {len(held)} left; a new connection meanwhile: {stranger}"
+    return (
+        f"{tell(ends)}; {len(held)} left; new connections meanwhile: {tell(strangers)}, "
+        f"the slowest after {longest * 1000:.0f} ms"
+    )
+
+
+def tell(counts: Counter[str]) -> str:
+    """What came how often."""
+    return ", ".join(f"{count} times {what}" for what, count in sorted(counts.items()))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import json
 import socket
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from knitfab.records import Mountpoint, PlanSpec, Tag
 from knitlite import ServeSettings, Service
 from knitlite.http import Limits
 
-LIMITS = Limits(connections=4, idle_seconds=1.0, header_seconds=0.5, body_seconds=0.5)
+LIMITS = Limits(connections=4, bodies=3, idle_seconds=1.0, header_seconds=0.5, body_seconds=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +208,25 @@ def test_too_many_connections_are_turned_away(hasty: Service) -> None:
     assert status_of(exchange(hasty, head("GET /api/data HTTP/1.1"))) == 200
 
 
+def test_uploads_leave_room_for_readers(tmp_path: Path) -> None:
+    """Uploads that do not move take all places for bodies, and no more."""
+    limits = Limits(connections=8, bodies=2)
+    with Service(ServeSettings(tmp_path / "root", port=0, limits=limits)) as service:
+        with dial(service) as first, dial(service) as second:
+            for connection in (first, second):
+                connection.sendall(UPLOAD)
+            wait_for(lambda: len(service.engine.find_data()) == 2)
+            for _ in range(3):
+                assert status_of(exchange(service, head("GET /api/runs HTTP/1.1"))) == 200
+            answer = exchange(service, head("PUT /api/data/x HTTP/1.1", "Content-Length: 2") + b"{}")
+            assert status_of(answer) == 503
+            assert json.loads(answer.partition(b"\r\n\r\n")[2])["message"].startswith("service unavailable")
+            first.sendall(chunked(archive({"a.txt": b"hello"})))
+            assert status_of(read_all(first)) == 200
+            assert status_of(exchange(service, UPLOAD + chunked(archive({})))) == 200
+        assert len(service.engine.find_data()) == 3
+
+
 def test_bomb_is_stopped_early(hasty: Service) -> None:
     bomb = gzip.compress(bytes(1 << 20), 9) * 600
     answer = exchange(hasty, UPLOAD + chunked(bomb))
@@ -302,10 +321,12 @@ def test_follower_that_leaves_frees_its_place(hasty: Service, tmp_path: Path) ->
 
 
 def wait_running(service: Service, plan_id: str) -> list[str]:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        running = service.engine.find_runs(plans=[plan_id], statuses=["running"])
-        if running:
-            return [run.run_id for run in running]
+    wait_for(lambda: bool(service.engine.find_runs(plans=[plan_id], statuses=["running"])))
+    return [run.run_id for run in service.engine.find_runs(plans=[plan_id])]
+
+
+def wait_for(look: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not look():
+        assert time.monotonic() < deadline, "it did not come about within 20 s"
         time.sleep(0.01)
-    raise AssertionError("the Run never started")

@@ -7,6 +7,7 @@ import contextlib
 import select
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ _PIECE: Final = 256 * 1024
 _LINGER_BYTES: Final = 16 * 1024 * 1024
 _STRANGER: Final = (401, 403)
 
+BUSY: Final = "service unavailable temporaly\nplease retry later."
+"""In Knitfab's words, misspelt as they are."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -29,6 +33,8 @@ class Limits:
 
     connections: int = 64
     """Served at once; one more gets a 503."""
+    bodies: int = 48
+    """Requests with a body served at once: slow uploads leave room for readers. One more gets a 503."""
     idle_seconds: float = 60.0
     """Silence between two requests, and while a response is not taken."""
     header_seconds: float = 10.0
@@ -50,11 +56,18 @@ class ConnectionEndedError(Exception):
 class Connection:
     """Serves requests of one socket, one after the other, until one side closes."""
 
-    def __init__(self, sock: socket.socket, handle: Callable[[Request], Response], limits: Limits) -> None:
-        """`handle` never raises: it turns every error into a response."""
+    def __init__(
+        self,
+        sock: socket.socket,
+        handle: Callable[[Request], Response],
+        limits: Limits,
+        bodies: threading.Semaphore,
+    ) -> None:
+        """`handle` never raises: it turns every error into a response. All connections share `bodies`."""
         self._socket = sock
         self._handle = handle
         self._limits = limits
+        self._bodies = bodies
         self._protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.header_bytes)
 
     def serve(self) -> None:
@@ -78,11 +91,22 @@ class Connection:
         except (h11.RemoteProtocolError, HttpError) as error:
             self._refuse(error)
             return False
+        if not _has_body(request):
+            return self._answer(request, body)
+        if not self._bodies.acquire(blocking=False):
+            self._refuse(HttpError(503, BUSY))
+            return False
+        try:
+            return self._answer(request, body)
+        finally:
+            self._bodies.release()
+
+    def _answer(self, request: Request, body: "_Body") -> bool:
         response = self._handle(request)
         self._take_empty_end()
         if response.status >= 400 and "transfer-encoding" in request.headers:
             self._take_rest(body, _LINGER_BYTES if response.status in _STRANGER else sys.maxsize)
-        self._send_response(response, is_head=event.method == b"HEAD")
+        self._send_response(response, is_head=request.method == "HEAD")
         return self._protocol.our_state is h11.DONE and self._protocol.their_state is h11.DONE
 
     def _take_empty_end(self) -> None:
@@ -243,6 +267,11 @@ class _Body:
 
     def trailer(self, name: str) -> str | None:
         return self._trailers.get(name.lower())
+
+
+def _has_body(request: Request) -> bool:
+    """Whether one is announced."""
+    return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
 
 
 def _to_headers(raw: object) -> dict[str, str]:

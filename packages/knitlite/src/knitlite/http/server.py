@@ -10,13 +10,14 @@ from collections.abc import Callable
 from typing import Final
 
 from knitfab.errors import KnitError
+from knitfab.jsonvalue import render_json
 
-from knitlite.http.connection import Connection, Limits
+from knitlite.http.connection import BUSY, Connection, Limits
 from knitlite.http.exchange import Request, Response
 
 __all__ = ["Limits", "Server"]
 
-_BUSY_BODY: Final = b'{"message":"service unavailable temporaly\\nplease retry later."}\n'
+_BUSY_BODY: Final = render_json({"message": BUSY})
 _BUSY: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n"
     b"Content-Length: %d\r\n\r\n%s" % (len(_BUSY_BODY), _BUSY_BODY)
@@ -38,6 +39,7 @@ class Server:
         self._handle = handle
         self._limits = limits or Limits()
         self._places = threading.Semaphore(self._limits.connections)
+        self._bodies = threading.Semaphore(self._limits.bodies)
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
@@ -92,7 +94,7 @@ class Server:
 
     def _serve(self, connection: socket.socket) -> None:
         try:
-            Connection(connection, self._handle, self._limits).serve()
+            Connection(connection, self._handle, self._limits, self._bodies).serve()
         finally:
             connection.close()
             with self._open_lock:
