@@ -48,6 +48,22 @@ def test_mistakes_are_one_sentence_and_code_2(tree: TinyTree) -> None:
         assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--digest", "../../x", "the digest '../../x' is not of the form sha256:<64 hex digits>"),
+        ("--key", "/nowhere/key.pem", "there is no key /nowhere/key.pem: make one by"),
+        ("--save-to", "/proc/nowhere/x.json", "the verdict cannot be written to /proc/nowhere/x.json"),
+    ],
+)
+def test_an_audits_options_that_will_not_do(tree: TinyTree, option: str, value: str, said: str) -> None:
+    tree.build()
+    done = call(tree, "audit", "tiny", "--offline", option, value)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_full_disk_is_one_sentence(tree: TinyTree) -> None:
     full = Path("/dev/full")
     if not full.exists():

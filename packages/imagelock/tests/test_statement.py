@@ -58,8 +58,12 @@ def test_a_changed_payload_does_not(keys: tuple[Path, Path]) -> None:
 def test_what_is_no_envelope_or_no_key_is_refused(keys: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="not a signed statement"):
         verify(b"{}", keys[1])
-    with pytest.raises(ImageError, match="does not accept"):
+    with pytest.raises(ImageError, match=r"there is no key .*absent\.pem: make one by `openssl genpkey"):
         sign(b"x", tmp_path / "absent.pem")
+    with pytest.raises(ImageError, match=r"there is no key .*absent\.pub: take it out of the private one"):
+        verify(canonical_json(sign(b"{}", keys[0])), tmp_path / "absent.pub")
+    with pytest.raises(ImageError, match="does not accept"):
+        sign(b"x", Path(__file__))
 
 
 def test_sbom_and_provenance_are_stable_and_name_every_input(tree: TinyTree) -> None:

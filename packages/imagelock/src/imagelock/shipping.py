@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from imagelock.registry import Registry, parse_registry
 from imagelock.serve import LoopbackRegistry
 from imagelock.statement import sign, verdict_statement, verify
 
+DIGEST = re.compile(r"(sha256:)?[0-9a-f]{64}")
 WHOSE = {"current": "today's", "commit": "the commit's own"}
 
 
@@ -117,6 +119,10 @@ def run_audit(project: Project, options: argparse.Namespace) -> int:
     """Audit one image; the exit code is the verdict's class."""
     name = chosen(project, [options.image])[0]
     registry = open_registry(options.registry) if options.registry else None
+    if options.digest and not DIGEST.fullmatch(options.digest):
+        raise ImageError(f"the digest {options.digest!r} is not of the form sha256:<64 hex digits>")
+    if options.key:
+        sign(b"", options.key)  # a key that will not do is told before the rebuild, not after it
     question = Question(
         name, options.digest, options.tag, options.commit, registry, options.offline, options.assembler
     )
@@ -139,17 +145,21 @@ def run_audit(project: Project, options: argparse.Namespace) -> int:
 def write_verdict(path: Path, statement: dict[str, Any], key: Path | None) -> None:
     """Write a statement, in a signed envelope when there is a key."""
     document = sign(canonical_json(statement), key) if key else statement
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(readable_json(document))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(readable_json(document))
+    except OSError as error:
+        raise ImageError(f"the verdict cannot be written to {path}: {error.strerror}; give another place by "
+                         "--save-to") from None  # fmt: skip
 
 
 def run_verify(_project: Project, options: argparse.Namespace) -> int:
     """Check a signed verdict and print what it says."""
     try:
         envelope = options.statement.read_bytes()
-    except FileNotFoundError:
-        raise ImageError(f"{options.statement} does not exist: name a verdict that `imagelock audit "
-                         "--key` wrote", code="missing") from None  # fmt: skip
+    except OSError as error:
+        raise ImageError(f"{options.statement} cannot be read ({error.strerror}): name a verdict that "
+                         "`imagelock audit --key` wrote", code="missing") from None  # fmt: skip
     print(json.dumps(verify(envelope, options.key), indent=2, sort_keys=True))
     return 0
 

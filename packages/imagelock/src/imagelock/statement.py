@@ -89,6 +89,9 @@ def pre_authentication(payload: bytes) -> bytes:
 
 def sign(payload: bytes, key: Path) -> dict[str, Any]:
     """An envelope around the payload; ImageError when openssl or the key will not do."""
+    if not key.is_file():
+        raise ImageError(f"there is no key {key}: make one by `openssl genpkey -algorithm ed25519 -out "
+                         f"{key}`", code="missing")  # fmt: skip
     with TemporaryDirectory() as scratch:
         message, signature = Path(scratch, "message"), Path(scratch, "signature")
         message.write_bytes(pre_authentication(payload))
@@ -119,6 +122,9 @@ def verify(envelope: bytes, public_key: Path) -> dict[str, Any]:
         raise ImageError(f"this is not a signed statement: {error}", code="corrupt") from None
     if not right_type:
         raise ImageError(f"the envelope holds {parsed['payloadType']!r}, not {PAYLOAD_TYPE}")
+    if not public_key.is_file():
+        raise ImageError(f"there is no key {public_key}: take it out of the private one by `openssl pkey -in "
+                         f"PRIVATE -pubout -out {public_key}`", code="missing")  # fmt: skip
     with TemporaryDirectory() as scratch:
         message, signed = Path(scratch, "message"), Path(scratch, "signature")
         message.write_bytes(pre_authentication(payload))
