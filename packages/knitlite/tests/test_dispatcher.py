@@ -154,6 +154,32 @@ def test_a_run_that_can_not_be_prepared_fails(engine: EmbeddedEngine, tmp_path: 
     wait_for(lambda: engine.get_run(run.run_id).status == "done")
 
 
+@pytest.mark.slow
+def test_a_run_whose_output_can_not_be_put_in_place_fails(engine: EmbeddedEngine, tmp_path: Path) -> None:
+    """Something lies there, for good: it is tried for half a minute, then says so."""
+    push(engine, tmp_path / "data")
+    spec = PlanSpec(
+        image="localhost/sleeper:v1",
+        entrypoint=("sh", "-c", 'sleep 1; echo x > "$1/x"; echo written'),
+        args=("sh", "/out"),
+        inputs=(Mountpoint("/in", (IN,)),),
+        outputs=(Mountpoint("/out", ()),),
+        log=(),
+    )
+    plan = engine.apply_plan(spec)
+    (run,) = engine.find_runs(plans=[plan.plan_id])
+    obstacle = tmp_path / "root" / "data" / run.outputs[0].knit_id / "something"
+    obstacle.mkdir(parents=True)
+    wait_for(lambda: engine.get_run(run.run_id).status == "failed", seconds=60)
+    failed = engine.get_run(run.run_id)
+    assert failed.exit is not None
+    assert failed.exit.code == 1
+    assert "the output /out can't be put in place ([Errno 39] Directory not empty" in failed.exit.message
+    assert b"".join(engine.read_log(run.run_id)) == b"written\n"
+    engine.retry_run(run.run_id)
+    wait_for(lambda: engine.get_run(run.run_id).status == "done")
+
+
 def test_a_run_without_its_input_fails(engine: EmbeddedEngine, tmp_path: Path) -> None:
     """Somebody removed it from the disk."""
     push(engine, tmp_path / "data")
@@ -181,7 +207,7 @@ def test_a_short_task_ends_at_once(engine: EmbeddedEngine, tmp_path: Path) -> No
 def test_an_end_that_can_not_be_written_holds_up_nobody(
     small: EmbeddedEngine, runner: HeldRunner, tmp_path: Path
 ) -> None:
-    """Something is wrong with its content: it is tried again for ever, and meanwhile others run."""
+    """Something is wrong with its content: `data` as a whole: it is waited for, and meanwhile others run."""
     push(small, tmp_path / "data")
     spec = PlanSpec(
         image="localhost/aa:v1",

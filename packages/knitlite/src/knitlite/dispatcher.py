@@ -16,13 +16,14 @@ from knitfab.errors import KnitError
 
 from knitlite.capacity import Capacity
 from knitlite.core import Core
-from knitlite.executor import Execution, is_passing
+from knitlite.executor import Execution
 from knitlite.finishing import complete
 from knitlite.plan_rows import get_plan
 from knitlite.quantities import cpus_of, gpus_of, memory_of
 from knitlite.run_rows import RunQuery, find_runs, restart_if_executing, waiting_runs
 from knitlite.runners import Runner
 from knitlite.scheduler import choose_next
+from knitlite.trouble import is_passing
 
 _LOOK_AGAIN_SECONDS: Final = 1.0
 """After trouble with the disk; otherwise news of a change wakes the thread."""
@@ -114,7 +115,7 @@ class Dispatcher:
         if time.monotonic() < self._next_end.get(run_id, 0.0):
             return False
         try:
-            complete(self._core, run_id)
+            complete(self._core, run_id, hopeless=self._failed_ends[run_id] >= _TRIES)
         except _TROUBLE as error:
             self._failed_ends[run_id] += 1
             pause = _pause(self._failed_ends[run_id])

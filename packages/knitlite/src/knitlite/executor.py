@@ -1,26 +1,20 @@
 """One Run from waiting to finished: folder, process, status. Decides nothing about which Run or when."""
 
-import errno
 import threading
 from collections.abc import Sequence
-from typing import Final
 
 from knitfab.errors import KnitError
 from knitfab.tarstream import list_entries
 
 from knitlite import run_rows
 from knitlite.core import Core
-from knitlite.finishing import complete, explain_shut, mount_path, open_root
+from knitlite.finishing import complete, explain_lost, mount_path, open_root
 from knitlite.folders import is_real_folder, seal, sync_path
 from knitlite.plan_rows import StoredPlan, get_plan
 from knitlite.quantities import cpus_of, memory_of
 from knitlite.runners import ExitStatus, Job, Mount, Runner, Running
 from knitlite.statuses import EXECUTING
-
-_PASSING: Final = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.EROFS}
-)
-"""The machine is full or its disk can't be written: the Run waits, however long that takes."""
+from knitlite.trouble import is_passing
 
 
 class Execution:
@@ -39,6 +33,7 @@ class Execution:
         self._claimed = False
         self._ended: tuple[ExitStatus, Job] | None = None
         self._verdict: ExitStatus | None = None
+        self._hopeless = False
 
     def execute(self) -> None:
         """Until the Run is finished, or given back to the queue because the engine closes.
@@ -58,7 +53,7 @@ class Execution:
             assert self._ended is not None
             self._verdict = _judge(*self._ended)
         self._record_end(self._verdict)
-        complete(self._core, self.run_id)
+        complete(self._core, self.run_id, hopeless=self._hopeless)
 
     @property
     def has_ended(self) -> bool:
@@ -73,7 +68,8 @@ class Execution:
     def despair(self, error: Exception) -> bool:
         """The next `execute` shall fail the Run with this as the reason; whether that was not so before."""
         if self._verdict is not None:
-            return False
+            was_hopeful, self._hopeless = not self._hopeless, True
+            return was_hopeful
         if self._ended is None:
             self._verdict = ExitStatus(255, f"(pod {self.run_id}) [StartError] {error}")
         else:
@@ -192,13 +188,6 @@ class Execution:
             return run_rows.restart_if_executing(tx, self.run_id, self._core.clock.now())
 
 
-def is_passing(error: Exception) -> bool:
-    """Whether this is trouble of the machine, which ends some day, and none of the Run."""
-    if isinstance(error, OSError):
-        return error.errno in _PASSING
-    return not isinstance(error, KnitError) or error.code in ("no_space", "unavailable")
-
-
 def _judge(ended: ExitStatus, job: Job) -> ExitStatus:
     """A job whose outputs can't be handed on did not succeed, whatever it says.
 
@@ -216,6 +205,6 @@ def _judge(ended: ExitStatus, job: Job) -> ExitStatus:
         except KnitError as error:
             return ExitStatus(1, f"(container main) Error: {error.message}")
         except PermissionError as error:
-            return explain_shut(mount.path, error)
+            return explain_lost(mount.path, error)
     sync_path(job.log_path)
     return ended

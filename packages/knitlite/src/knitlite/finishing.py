@@ -16,11 +16,13 @@ from knitlite.folders import is_real_folder, open_tree
 from knitlite.plan_rows import StoredPlan, get_plan
 from knitlite.planning import finish_run
 from knitlite.runners import ExitStatus
+from knitlite.trouble import is_passing
 
 
-def complete(core: Core, run_id: str) -> list[str]:
+def complete(core: Core, run_id: str, *, hopeless: bool = False) -> list[str]:
     """Finish a Run that is completing or aborting and has no process any more; one that is finished stays so.
 
+    `hopeless`: content that can't be put in place was tried often enough, the Run fails without it.
     Returns the Runs that follow.
     """
     with core.database.read() as tx:
@@ -32,23 +34,26 @@ def complete(core: Core, run_id: str) -> list[str]:
     upload = plan.name is not None
     open_root(core.folders.run_path(run_id))
     step = "upload" if upload else "run"
-    shut = None
+    lost = None
     for position, knit_id in sorted(knit_ids.items()):
         source = core.folders.incoming_path(knit_id)
         if not upload:
             source = content_path(core.folders.run_path(run_id), plan, position)
         try:
             core.folders.publish(source, knit_id)
-        except PermissionError as error:
-            # Another user's, left by a container. Where it is `data` that is shut, this fails as well.
+        except OSError as error:
+            # Another user's, left by a container, need not be tried again.
+            if not isinstance(error, PermissionError) and (not hopeless or is_passing(error)):
+                raise
+            # Where it is `data` itself that is shut or broken, this fails as well.
             core.folders.publish_nothing(knit_id)
-            shut = explain_shut("log" if position < 0 else plan.spec.outputs[position].path, error)
+            lost = explain_lost("log" if position < 0 else plan.spec.outputs[position].path, error)
         if not upload:
             core.faults.reach("run.moved_one")
     core.faults.reach(f"{step}.moved")
     with core.database.write() as tx:
-        if shut is not None:
-            run_rows.fail_completing(tx, run_id, shut.code, shut.message)
+        if lost is not None:
+            run_rows.fail_completing(tx, run_id, lost.code, lost.message)
         made = finish_run(tx, run_id, core.clock.now())
     core.faults.reach("upload.done" if upload else "run.finished")
     core.changes.notify()
@@ -68,9 +73,11 @@ def open_root(folder: Path) -> None:
             open_tree(root)
 
 
-def explain_shut(path: str, error: PermissionError) -> ExitStatus:
-    """The end of a job whose output belongs to another user, who shut it."""
-    what = f"the output {path} can't be read by the server ({error}): let the job open it (chmod -R a+rX)"
+def explain_lost(path: str, error: OSError) -> ExitStatus:
+    """The end of a job whose output can't be handed on: another user shut it, or something is in its way."""
+    what = f"the output {path} can't be put in place ({error}): mend that and retry the Run"
+    if isinstance(error, PermissionError):
+        what = f"the output {path} can't be read by the server ({error}): let the job open it (chmod -R a+rX)"
     return ExitStatus(1, f"(container main) Error: {what}")
 
 
