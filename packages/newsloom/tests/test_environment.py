@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import venv
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,7 +69,7 @@ def set_up(project: Path, **settings: str) -> subprocess.CompletedProcess[str]:
         f"sys.path.insert(0, {str(SETUP.parent)!r})\n"
         "from environment import SetupError, create, install_lock\n"
         f"project = Path({str(project)!r}); venv = project / '.venv'\n"
-        "if not venv.exists(): create(venv)\n"
+        "create(venv)\n"
         "try: print('did', install_lock(project, venv, 'torch'))\n"
         "except SetupError as error: sys.exit(f'setup: {error}')\n"
     )
@@ -102,6 +103,12 @@ def test_torch_comes_from_the_cpu_index_where_pip_does_not_find_it(project: Path
     result = set_up(project, NEWSLOOM_TORCH_INDEX=index)
     assert result.stdout.split()[-1] == "True", result.stderr
     assert installed_torch(project) == "2.13.0+cpu"
+
+
+def test_an_environment_that_was_interrupted_is_finished(project: Path, index: str) -> None:
+    venv.create(project / ".venv", with_pip=False)
+    result = set_up(project, NEWSLOOM_TORCH_INDEX=index)
+    assert result.stdout.split()[-1] == "True", result.stderr
 
 
 def test_torch_with_other_bytes_is_refused(project: Path, index: str) -> None:

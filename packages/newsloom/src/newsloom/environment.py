@@ -34,8 +34,7 @@ class SetupError(Exception):
 def make_environment(project: Path, environment: Path, extras: Sequence[str]) -> list[str]:
     """Bring `environment` up to `project`'s locks; return the names of the parts that were installed."""
     check_python()
-    if not (environment / "bin" / "python").exists():
-        create(environment)
+    create(environment)
     done = [name for name in ("torch", "runtime", *extras) if install_lock(project, environment, name)]
     if install_workspace(project, environment):
         done.append("workspace")
@@ -53,7 +52,9 @@ def check_python() -> None:
 
 
 def create(environment: Path) -> None:
-    """Make an empty virtual environment with pip."""
+    """Make an empty virtual environment with pip, unless it stands; one that was interrupted is finished."""
+    if (environment / "bin" / "pip").exists():
+        return
     try:
         venv.create(environment, with_pip=True)
     except (subprocess.CalledProcessError, ImportError) as error:
@@ -194,7 +195,14 @@ def main() -> int:
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(
+            f"setup: {environment} could not be written ({error}): mend that and call make again.",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
+        print("setup: interrupted, call make again to go on", file=sys.stderr)
         return 130
     if done:
         print(f"setup: {environment.name} now has {', '.join(done)}")
