@@ -32,6 +32,7 @@ class Endpoint:
 @contextlib.contextmanager
 def local_engine(root: Path) -> Iterator[Endpoint]:
     """Serve `root` while the block runs; the server is stopped however the block ends."""
+    root = root.absolute()  # its name tells the server's process from that of another workspace
     root.mkdir(parents=True, exist_ok=True)
     endpoint = running_endpoint(root) or start(root)
     try:
