@@ -16,13 +16,18 @@ from knitfab.engine import Engine
 from knitfab.equality import plans_equal
 from knitfab.errors import KnitError
 from knitfab.image import parse_image, split_tag
-from knitfab.records import FINISHED, Data, Plan, PlanSpec, Run, Tag
+from knitfab.records import FINISHED, Data, Plan, PlanSpec, PlanSummary, Run, Tag
 from knitfab.tarstream import hash_folder
 
 CONTENT_KEY: Final = "content.sha256"
 """The tag that finds content again: the sha256 of the folder's uncompressed tar stream."""
 PLAN_NAME_KEY: Final = "newsloom/plan"
 """The annotation that names a plan across its versions; an older version of the same name is superseded."""
+
+
+def plan_names(plan: Plan | PlanSummary) -> list[str]:
+    """The names that a plan carries across its versions; several where equal plans have several."""
+    return [name for key, name in plan.annotations if key == PLAN_NAME_KEY]
 
 
 def find_equal_plan(engine: Engine, spec: PlanSpec) -> Plan | None:
@@ -240,10 +245,7 @@ def superseded_plans(plans: Iterable[Plan], wanted: Mapping[str, PlanSpec]) -> l
         for plan in plans
         if plan.active
         and plan.image is not None
-        and any(
-            key == PLAN_NAME_KEY and name in wanted and not plans_equal(plan.spec, wanted[name])
-            for key, name in plan.annotations
-        )
+        and any(name in wanted and not plans_equal(plan.spec, wanted[name]) for name in plan_names(plan))
     ]
 
 

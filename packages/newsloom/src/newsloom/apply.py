@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from knitfab.actions import (
-    PLAN_NAME_KEY,
     Preview,
     ensure_plan,
+    plan_names,
     preview_apply,
     retire_superseded,
     superseded_plans,
@@ -44,7 +44,7 @@ class Applied:
 def propose(engine: Engine, specs: Mapping[str, PlanSpec]) -> Iterator[Proposal]:
     """Say what `apply_plans` would do. Changes nothing."""
     old = superseded_plans(engine.find_plans(active=True), specs)
-    replaced = {value for plan in old for key, value in plan.annotations if key == PLAN_NAME_KEY}
+    replaced = {name for plan in old for name in plan_names(plan)}
     for name, spec in specs.items():
         preview = preview_apply(engine, spec)
         equal = preview.equal_plan

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from knitfab.actions import PLAN_NAME_KEY, Patience, preview_push
+from knitfab.actions import Patience, plan_names, preview_push
 from knitfab.engine import Engine
 from knitfab.errors import KnitError
 from knitfab.profiles import open_engine
@@ -189,12 +189,7 @@ def agreed(question: str, arguments: argparse.Namespace, console: Console) -> bo
 
 def wait_for_plans(engine: Engine, arguments: argparse.Namespace, console: Console) -> None:
     """Show the Runs of the workspace's active plans until they have ended."""
-    named = {
-        name: plan.plan_id
-        for plan in engine.find_plans(active=True)
-        for key, name in plan.annotations
-        if key == PLAN_NAME_KEY
-    }
+    named = {name: plan.plan_id for plan in engine.find_plans(active=True) for name in plan_names(plan)}
     if unknown := [name for name in arguments.names if name not in named]:
         known = ", ".join(sorted(named)) or "none at all"
         raise NewsError(f"no active plan is called {unknown[0]!r}: the engine has {known}.", code="missing")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
-from knitfab.actions import PLAN_NAME_KEY, PushPreview
+from knitfab.actions import PushPreview, plan_names
 from rich.console import Console
 
 from newsloom.apply import Proposal
@@ -34,7 +34,7 @@ def print_previews(previews: Sequence[PushPreview], console: Console, *, each: b
         why = f"  {product_text(counts)}" if preview.runs > 1 else ""
         lacking = [path for path, count in counts.items() if not count]
         why = f"  nothing yet for {', '.join(lacking)}" if lacking else why
-        name = dict(preview.plan.annotations).get(PLAN_NAME_KEY, preview.plan.plan_id)
+        name = ", ".join(plan_names(preview.plan)) or preview.plan.plan_id
         console.print(f"{name:36} would start {preview.runs:6} Runs{why}", highlight=False)
         if each:
             print_combinations(preview.combinations(), preview.runs, console)

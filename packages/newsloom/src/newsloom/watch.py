@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from knitfab.actions import PLAN_NAME_KEY, Patience, wait_for_runs
+from knitfab.actions import Patience, plan_names, wait_for_runs
 from knitfab.engine import Engine
 from knitfab.records import FINISHED, Run
 from newscore.errors import NewsError
@@ -84,4 +84,4 @@ def report_runs(engine: Engine, runs: Sequence[Run], console: Console) -> None:
 
 def plan_name(run: Run) -> str:
     """The name a Run's plan carries, else its image."""
-    return dict(run.plan.annotations).get(PLAN_NAME_KEY) or str(run.plan.image or run.plan.name)
+    return ", ".join(plan_names(run.plan)) or str(run.plan.image or run.plan.name)
