@@ -94,8 +94,11 @@ def test_limits_are_the_plans_and_never_more_than_the_machine(engine: EmbeddedEn
 
 
 def test_more_memory_than_declared_ends_the_job(engine: EmbeddedEngine, tmp_path: Path) -> None:
-    run = run_script(engine, tmp_path, "exec dd if=/dev/zero of=/dev/null bs=200M count=1")
+    run = run_script(engine, tmp_path, "echo begun; exec dd if=/dev/zero of=/dev/null bs=200M count=1")
     assert ended_as(run) == ("failed", 137, "(container main) OOMKilled")
+    begun, _, advice = log_of(engine, run).partition("\n\n")
+    assert begun == "begun"
+    assert advice.startswith("knitlite: ended, for it held more memory than its plan declares (64Mi)")
 
 
 def test_a_job_that_outlives_the_end_of_one_of_its_processes_says_how(

@@ -207,7 +207,7 @@ def test_a_short_task_ends_at_once(engine: EmbeddedEngine, tmp_path: Path) -> No
 def test_an_end_that_can_not_be_written_holds_up_nobody(
     small: EmbeddedEngine, runner: HeldRunner, tmp_path: Path
 ) -> None:
-    """Something is wrong with its content: `data` as a whole: it is waited for, and meanwhile others run."""
+    """Something is wrong with `data` as a whole: it is waited for, and meanwhile others run."""
     push(small, tmp_path / "data")
     spec = PlanSpec(
         image="localhost/aa:v1",

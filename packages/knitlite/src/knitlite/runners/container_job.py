@@ -19,6 +19,7 @@ from knitfab.errors import KnitError
 
 from knitlite.runners import ExitStatus, Job
 from knitlite.runners.container_program import Program
+from knitlite.runners.memory import OUT_OF_MEMORY, explain_lack
 
 KILLED: Final = ExitStatus(137, "(container main) Error")
 
@@ -37,6 +38,7 @@ class RunningContainer:
         """Take over a container that has not been started."""
         self._program = program
         self._container = container
+        self._job = job
         self._log_path = job.log_path
         self._log_start = job.log_path.stat().st_size
         self._scratch = job.folder / "scratch"
@@ -61,7 +63,7 @@ class RunningContainer:
     def wait(self) -> ExitStatus:
         """Until the container has ended. KnitError when its engine went away with it: try again."""
         try:
-            return KILLED if self._client is None else self._await_end(self._client)
+            ended = KILLED if self._client is None else self._await_end(self._client)
         finally:
             self._over.set()
             if self._client is not None:
@@ -70,6 +72,9 @@ class RunningContainer:
             # An engine that is away keeps it until the next Run starts, see `remove_left`.
             with contextlib.suppress(KnitError):
                 self._program.remove(self._container)
+        if ended.message == OUT_OF_MEMORY:
+            explain_lack(self._job)
+        return ended
 
     def stop(self) -> None:
         """SIGTERM to its first process, SIGKILL after the grace time."""
@@ -188,5 +193,5 @@ def explain_state(state: Mapping[str, object] | None) -> ExitStatus:
     if code == 0:
         return ExitStatus(0, "")
     # Also one whose first process lived on after another of its processes was killed for want of memory.
-    reason = "OOMKilled" if state.get("OOMKilled") else "Error"
-    return ExitStatus(code & 255 or 255, f"(container main) {reason}")
+    message = OUT_OF_MEMORY if state.get("OOMKilled") else "(container main) Error"
+    return ExitStatus(code & 255 or 255, message)

@@ -20,6 +20,7 @@ from knitlite.folders import link_tree
 from knitlite.quantities import gpus_of
 from knitlite.runners import ExitStatus, Job, Running
 from knitlite.runners.limits import Limits, Processors
+from knitlite.runners.memory import OUT_OF_MEMORY, explain_lack
 
 MARK: Final = "KNITLITE_RUN_FOLDER"
 """Environment variable every process of a job inherits: finds those that left the process group."""
@@ -150,23 +151,14 @@ class RunningProcess:
         kill_marked(self._job.folder)
         if not too_much:
             return explain_exit(code)
-        self._explain_memory()
-        return ExitStatus(137, "(container main) OOMKilled")
+        explain_lack(self._job)
+        return ExitStatus(137, OUT_OF_MEMORY)
 
     def stop(self) -> None:
         """SIGTERM to the group, SIGKILL after the grace time."""
         signal_group(self._process.pid, signal.SIGTERM)
         if not self._ended.wait(self._grace_seconds):
             signal_group(self._process.pid, signal.SIGKILL)
-
-    def _explain_memory(self) -> None:
-        """The exit message is a cluster's; what to do about it stands at the end of the log."""
-        declared = self._job.resources["memory"]
-        with self._job.log_path.open("a", encoding="utf-8") as log:
-            log.write(
-                f"\nknitlite: ended, for it held more memory than its plan declares ({declared}): raise that"
-                " (knit plan resource --set memory=... PLAN_ID) and retry the Run\n"
-            )
 
     def _close_gate(self) -> None:
         assert self._process.stdin is not None
