@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from imagelock import commands
@@ -24,8 +25,8 @@ def make_parser(command: str = "") -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="imagelock",
         description="From a lock file to an OCI image, the same bytes everywhere.",
-        epilog="Exit codes: 0 done; 2 you can mend it (one sentence says how); 1 a bug; "
-        "`imagelock audit` has one code a class, see `imagelock audit --help`.",
+        epilog="Exit codes: 0 done; 2 you can mend it (one sentence says how); 1 a bug; 130, 143 "
+        "interrupted; `imagelock audit` has one code a class, see `imagelock audit --help`.",
     )
     add_places(parser)
     adder = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -41,9 +42,10 @@ def make_parser(command: str = "") -> argparse.ArgumentParser:
 
 def add_places(parser: argparse.ArgumentParser) -> None:
     """The options that stand before every command."""
-    parser.add_argument("--root", type=Path, default=Path(), help="the source tree with images/")
-    parser.add_argument("--cache", type=Path, help="where fetched files and layers are kept")
-    parser.add_argument("--builds", type=Path, help="where images go (<root>/build/images)")
+    add = partial(parser.add_argument, type=Path, metavar="DIR")
+    add("--root", default=Path(), help="the source tree with images/ (this folder)")
+    add("--cache", help="fetched files and layers (IMAGELOCK_CACHE, or ~/.cache/imagelock)")
+    add("--builds", help="where images go (<root>/build/images)")
 
 
 def find_command(argv: Sequence[str]) -> str:

@@ -24,24 +24,33 @@ if TYPE_CHECKING:
 Adder = Any  # argparse keeps the type of add_subparsers' result private
 
 
+def add_command(adder: Adder, name: str, what: str, **more: str) -> argparse.ArgumentParser:
+    """A command; its own help begins with the line that the list of commands has for it."""
+    parser: argparse.ArgumentParser = adder.add_parser(
+        name, help=what, description=f"{what[0].upper()}{what[1:]}.", **more
+    )
+    return parser
+
+
 def add_lock(adder: Adder) -> None:
     """lock, fetch and list."""
-    parser = adder.add_parser("lock", help="resolve image.toml to image.lock")
+    parser = add_command(adder, "lock", "resolve image.toml to image.lock by this machine's apt and pip")
     parser.add_argument("image", nargs="*", help="all images when none is named")
     parser.add_argument("--check", action="store_true", help="only say whether locks are current")
     add_base_from(parser)
     parser.set_defaults(handler=run_lock)
-    parser = adder.add_parser("fetch", help="fetch what the locks name into the cache")
+    parser = add_command(adder, "fetch", "fetch what the locks name into the cache, or the rest of it")
     parser.add_argument("image", nargs="*", help="all images when none is named")
     add_base_from(parser)
     parser.set_defaults(handler=run_fetch)
-    parser = adder.add_parser("list", help="name the images of this tree")
+    parser = add_command(adder, "list", "name the images of this tree")
     parser.set_defaults(handler=run_list)
 
 
 def add_base_from(parser: argparse.ArgumentParser) -> None:
     """Where an OCI base lies, for images that declare one."""
-    parser.add_argument("--base-from", help="a folder with an OCI layout, or host[:port]/repository")
+    parser.add_argument("--base-from", metavar="PLACE", help="where an OCI base lies: a folder with a "
+                        "layout, or host[:port]/repository")  # fmt: skip
 
 
 def base_place(options: argparse.Namespace) -> Recorded | None:
@@ -55,14 +64,15 @@ def base_place(options: argparse.Namespace) -> Recorded | None:
 
 def add_build(adder: Adder) -> None:
     """build and sbom."""
-    parser = adder.add_parser("build", help="assemble OCI layouts under build/images")
+    parser = add_command(adder, "build", "assemble OCI layouts under build/images")
     parser.add_argument("image", nargs="*", help="all images when none is named")
     parser.add_argument("--offline", action="store_true", help="never ask a network")
-    parser.add_argument("--inputs", type=Path, help="JSON object sha256 → path; no cache is used")
-    parser.add_argument("--save-to", type=Path, help="with --inputs: the folder to make")
+    parser.add_argument("--inputs", type=Path, metavar="FILE",
+                        help="JSON object sha256 → path, as Nix gives it; no cache is used")  # fmt: skip
+    parser.add_argument("--save-to", type=Path, metavar="DIR", help="with --inputs: the folder to make")
     parser.set_defaults(handler=run_build)
-    parser = adder.add_parser("sbom", help="print the CycloneDX document of a built image")
-    parser.add_argument("image")
+    parser = add_command(adder, "sbom", "print the CycloneDX document of a built image")
+    parser.add_argument("image", help="its name")
     parser.set_defaults(handler=run_sbom)
 
 
@@ -89,6 +99,7 @@ def run_lock(project: Project, options: argparse.Namespace) -> int:
             print(f"{name}: current")
             continue
         old = read_lock_bytes(path)[0] if path.exists() else None
+        print(f"{name}: apt and pip resolve it; they may take minutes", file=sys.stderr)
         new = resolve(project, declaration, old, base_place(options))
         write_lock(path, new)
         print(f"{name}: {len(new.debs)} Debian packages, {len(new.wheels)} wheels, "

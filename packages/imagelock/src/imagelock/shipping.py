@@ -12,7 +12,7 @@ from typing import Any
 from imagelock.audit import Question, audit
 from imagelock.build import Project
 from imagelock.canonical import canonical_json, readable_json
-from imagelock.commands import Adder, chosen
+from imagelock.commands import Adder, add_command, chosen
 from imagelock.compare import EXIT_CODES
 from imagelock.errors import ImageError
 from imagelock.explain import explain
@@ -22,55 +22,57 @@ from imagelock.registry import Registry, parse_registry
 from imagelock.serve import LoopbackRegistry
 from imagelock.statement import sign, verdict_statement, verify
 
+USER = "A registry that wants a user finds name:password in IMAGELOCK_REGISTRY_USER."
 DIGEST = re.compile(r"(sha256:)?[0-9a-f]{64}")
 WHOSE = {"current": "today's", "commit": "the commit's own"}
 
 
 def add_push(adder: Adder) -> None:
     """push, pins and serve."""
-    parser = adder.add_parser("push", help="push built images under their write-once tags")
+    parser = add_command(adder, "push", "push built images under their write-once tags", epilog=USER)
     parser.add_argument("image", nargs="*", help="all images when none is named")
     parser.add_argument("--registry", required=True, help="host[:port][/prefix]")
     parser.set_defaults(handler=run_push)
-    parser = adder.add_parser("pins", help="print reference and annotations of built images as JSON")
+    parser = add_command(adder, "pins", "print reference and annotations of built images as JSON")
     parser.add_argument("image", nargs="*", help="all images when none is named")
     parser.add_argument("--registry", required=True, help="host[:port][/prefix]")
-    parser.add_argument("--save-to", type=Path, help="a file instead of standard output")
+    parser.add_argument("--save-to", type=Path, metavar="FILE", help="instead of standard output")
     parser.set_defaults(handler=run_pins)
-    parser = adder.add_parser("serve", help="a small registry for this machine alone")
-    parser.add_argument("--port", type=int, default=5050)
-    parser.add_argument("--folder", type=Path, required=True, help="where it keeps its blobs")
+    parser = add_command(adder, "serve", "run a small registry for this machine alone, until Ctrl-C")
+    parser.add_argument("--port", type=int, default=5050, help="on 127.0.0.1 (5050; 0: a free one)")
+    parser.add_argument("--folder", type=Path, metavar="DIR", required=True, help="where it keeps its blobs")
     parser.set_defaults(handler=run_serve)
 
 
 def add_audit(adder: Adder) -> None:
     """audit, verify and explain."""
     codes = ", ".join(f"{code} {name}" for name, code in EXIT_CODES.items())
-    parser = adder.add_parser(
-        "audit", help="rebuild an image from its commit and compare", epilog=f"Exit codes: {codes}."
-    )
-    parser.add_argument("image")
+    parser = add_command(
+        adder, "audit", "rebuild an image from its commit and compare",
+        epilog=f"Exit codes: {codes}; 2: no verdict, one sentence says why. {USER}",
+    )  # fmt: skip
+    parser.add_argument("image", help="its name")
     parser.add_argument("--digest", default="", help="manifest digest; the built image's when absent")
     parser.add_argument("--tag", default="", help="<version>-m<64 hex>")
     parser.add_argument(
         "--commit", default="", help="when absent: the one that the build or its provenance names, else HEAD"
     )
     parser.add_argument("--registry", help="read the recorded image there, not under build/images")
-    parser.add_argument("--key", type=Path, help="Ed25519 private key (PEM) to sign the verdict")
-    parser.add_argument("--save-to", type=Path, help="the verdict's file (build/audit/…)")
+    parser.add_argument("--key", type=Path, help="Ed25519 private key (PEM) to sign the verdict with")
+    parser.add_argument("--save-to", type=Path, metavar="FILE", help="the verdict's (build/audit/…)")
     parser.add_argument("--offline", action="store_true", help="use cached inputs only")
     parser.add_argument(
         "--assembler", choices=ASSEMBLERS, default="current",
         help="who rebuilds: this imagelock (default), the commit's own (runs that commit's code), or both",
     )  # fmt: skip
     parser.set_defaults(handler=run_audit)
-    parser = adder.add_parser("verify", help="check the signature of a signed verdict")
-    parser.add_argument("statement", type=Path)
+    parser = add_command(adder, "verify", "check the signature of a signed verdict and print what it says")
+    parser.add_argument("statement", type=Path, metavar="FILE", help="what `imagelock audit --key` wrote")
     parser.add_argument("--key", type=Path, required=True, help="Ed25519 public key (PEM)")
     parser.set_defaults(handler=run_verify)
-    parser = adder.add_parser("explain", help="which input put a file into an image")
-    parser.add_argument("digest", help="manifest or config digest, or an image's name")
-    parser.add_argument("path", help="a path inside the image")
+    parser = add_command(adder, "explain", "say which input put a file into a built image")
+    parser.add_argument("digest", metavar="DIGEST", help="of manifest or config, or an image's name")
+    parser.add_argument("path", metavar="PATH", help="inside the image")
     parser.set_defaults(handler=run_explain)
 
 
