@@ -10,7 +10,7 @@ import pytest
 from imagelock.errors import ImageError
 from imagelock.merge import read_content
 from imagelock.samples import TINY_FILES, make_wheel
-from imagelock.wheel import Place, Wheel, read_wheel
+from imagelock.wheel import HELD_BYTES, Place, Wheel, read_wheel
 
 PLACE = Place("site", "3.11")
 
@@ -46,7 +46,7 @@ def test_record_is_rewritten_sorted_and_complete(tmp_path: Path) -> None:
 
 def test_only_the_executable_bit_survives(tmp_path: Path) -> None:
     path = make_wheel(tmp_path, "tinypkg", "1.0", TINY_FILES)
-    modes = {entry.path: entry.mode for entry in read_wheel(Wheel(path, "t", "1"), PLACE)}
+    modes = {entry.path: entry.mode for entry in read_wheel(Wheel(path, "tinypkg", "1.0"), PLACE)}
     assert modes["site/tinypkg/tool.sh"] == 0o755
     assert set(modes.values()) == {0o755, 0o644}
 
@@ -56,7 +56,8 @@ def test_compiled_caches_stay_out(tmp_path: Path) -> None:
     assert not [name for name in read(path) if "__pycache__" in name]
 
 
-@pytest.mark.parametrize("name", ["../evil.py", "/etc/passwd", "a/../../b", "a/.wh.b", "a\\b"])
+@pytest.mark.parametrize("name", ["../evil.py", "/etc/passwd", "a/../../b", "a/.wh.b", "a\\b",
+                                  "tinypkg//cli.py", "tinypkg/./cli.py", "./tinypkg/cli.py"])  # fmt: skip
 def test_unsafe_names_are_refused(tmp_path: Path, name: str) -> None:
     path = make_wheel(tmp_path, "tinypkg", "1.0", TINY_FILES)
     rewrite(path, name, b"x")
@@ -67,7 +68,7 @@ def test_unsafe_names_are_refused(tmp_path: Path, name: str) -> None:
 def test_a_file_that_record_does_not_know_is_refused_unless_excepted(tmp_path: Path) -> None:
     path = make_wheel(tmp_path, "tinypkg", "1.0", TINY_FILES)
     rewrite(path, "tinypkg/extra.py", b"x")
-    with pytest.raises(ImageError, match=r"RECORD has no sha256 for tinypkg/extra\.py"):
+    with pytest.raises(ImageError, match=r"RECORD has no sha256 for 'tinypkg/extra\.py'"):
         read(path)
     assert "site/tinypkg/extra.py" in read(path, check_record=False)
 
@@ -84,3 +85,28 @@ def test_what_is_no_zip_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"no zip at all")
     with pytest.raises(ImageError, match="not a sound wheel"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    "record", ["tinypkg/cli.py,sha256=é,1", "tinypkg/cli.py,sha256=abcde,1", "a" * 200_000]
+)
+def test_a_record_that_is_none_is_refused(tmp_path: Path, record: str) -> None:
+    path = tmp_path / "tinypkg-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("tinypkg/cli.py", b"x")
+        archive.writestr("tinypkg-1.0.dist-info/RECORD", record)
+    with pytest.raises(ImageError, match="not a sound wheel"):
+        read(path)
+
+
+def test_a_record_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tinypkg-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("tinypkg-1.0.dist-info/RECORD", bytes(HELD_BYTES + 1))
+    with pytest.raises(ImageError, match="more than the 67108864 bytes"):
+        read(path)
+
+
+def test_a_wheel_of_another_distribution_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"of another distribution, 'evil-1\.0\.dist-info'"):
+        read(make_wheel(tmp_path, "evil", "1.0", TINY_FILES))

@@ -14,21 +14,21 @@ import re
 import shutil
 import tarfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import translate
 from functools import cache
 from pathlib import Path
 from typing import IO, BinaryIO
 
 from imagelock.canonical import CHUNK
-from imagelock.entry import Entry, Slice, directory, file_mode, link, literal
+from imagelock.entry import UNSAFE, UNSAYABLE, Entry, Slice, directory, file_mode, link, literal
 from imagelock.errors import ImageError
 
 MAGIC = b"!<arch>\n"
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 SUFFIXES = ("", ".gz", ".xz")
 NOTHING = r"(?!)"
+CONTROL_BYTES = 1 << 20  # the longest control paragraph that is believed; Debian's longest has some 20 kB
 BROKEN = (tarfile.TarError, lzma.LZMAError, gzip.BadGzipFile, zlib.error, EOFError, ValueError)
 
 
@@ -92,7 +92,7 @@ def read_deb(deb: Deb, scratch: Path, wanted: Wanted) -> list[Entry]:
     """
     try:
         with deb.path.open("rb") as stream:
-            parts = dict(read_ar(stream))
+            parts = read_ar(stream)
             status = literal(f"var/lib/dpkg/status.d/{deb.name}", read_control(stream, parts, deb), deb.label)
             plain = scratch / f"{deb.path.name}.data.tar"
             with open_part(stream, parts, "data.tar", deb) as data, plain.open("wb") as out:
@@ -105,8 +105,9 @@ def read_deb(deb: Deb, scratch: Path, wanted: Wanted) -> list[Entry]:
     return [status, *(entry for entry in entries if entry.path in wanted)]
 
 
-def read_ar(stream: BinaryIO) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Yield (name, (offset, length)) of the members of an ar archive."""
+def read_ar(stream: BinaryIO) -> dict[str, tuple[int, int]]:
+    """name → (offset, length) of the members of an ar archive."""
+    parts: dict[str, tuple[int, int]] = {}
     if stream.read(len(MAGIC)) != MAGIC:
         raise ValueError("it does not begin like an ar archive")
     position = len(MAGIC)
@@ -114,9 +115,12 @@ def read_ar(stream: BinaryIO) -> Iterator[tuple[str, tuple[int, int]]]:
         name = header[:16].decode("ascii").strip().removesuffix("/")
         length = int(header[48:58])
         position += 60
-        yield name, (position, length)
+        if name in parts or length < 0:
+            raise ValueError(f"its member {name!r} is there twice or has a negative length")
+        parts[name] = position, length
         position += length + length % 2
         stream.seek(position)
+    return parts
 
 
 def open_part(stream: BinaryIO, parts: dict[str, tuple[int, int]], stem: str, deb: Deb) -> IO[bytes]:
@@ -133,19 +137,25 @@ def open_part(stream: BinaryIO, parts: dict[str, tuple[int, int]], stem: str, de
 
 def read_control(stream: BinaryIO, parts: dict[str, tuple[int, int]], deb: Deb) -> bytes:
     """The control paragraph."""
-    with open_part(stream, parts, "control.tar", deb) as packed:
-        data = io.BytesIO(packed.read())
-    with tarfile.open(fileobj=data, mode="r:") as archive:
-        for name in ("./control", "control"):
-            if name in archive.getnames():
-                member = archive.extractfile(name)
-                return member.read() if member else b""
+    with (
+        open_part(stream, parts, "control.tar", deb) as packed,
+        tarfile.open(fileobj=packed, mode="r|") as archive,
+    ):
+        for member in archive:
+            if member.name not in {"./control", "control"} or not member.isreg():
+                continue
+            if member.size > CONTROL_BYTES:
+                raise ValueError(f"its control file has {member.size} bytes")
+            content = archive.extractfile(member)
+            assert content is not None, "a regular file has content"
+            return content.read()
     raise ValueError("it has no control file")
 
 
 def map_members(archive: tarfile.TarFile, plain: Path, deb: Deb) -> list[Entry]:
     """Every member as an entry; hard links become copies."""
     entries: dict[str, Entry] = {}
+    end = plain.stat().st_size
     for member in archive:
         path = merge_usr(member.name)
         if not path:
@@ -153,17 +163,23 @@ def map_members(archive: tarfile.TarFile, plain: Path, deb: Deb) -> list[Entry]:
         if member.isdir():
             entries[path] = directory(path, deb.label)
         elif member.issym():
+            if UNSAYABLE.search(member.linkname):
+                raise ValueError(f"the link {member.name!r} leads to {member.linkname!r}, which is no name")
             entries[path] = link(path, member.linkname, deb.label)
         elif member.islnk():
-            source = entries[merge_usr(member.linkname)]
-            entries[path] = Entry(path, "file", source.mode, deb.label, source.size, content=source.content)
-        elif member.isreg():
+            source = entries.get(merge_usr(member.linkname))
+            if not source or source.kind == "directory":
+                raise ValueError(f"{member.name!r} is a hard link to {member.linkname!r}, no file before it")
+            entries[path] = replace(source, path=path)
+        elif member.isreg() and not member.issparse():
+            if member.offset_data + member.size > end:
+                raise ValueError(f"{member.name!r} is cut short")
             entries[path] = Entry(
                 path, "file", file_mode(bool(member.mode & 0o111)), deb.label, member.size,
                 content=Slice(plain, member.offset_data, member.size),
             )  # fmt: skip
         else:
-            raise ValueError(f"{member.name} is a device or a pipe")
+            raise ValueError(f"{member.name!r} is a device, a pipe or a sparse file")
     return list(entries.values())
 
 
@@ -173,6 +189,6 @@ def merge_usr(name: str) -> str:
     first, _, rest = path.partition("/")
     if path in {"", "."} or path in MERGED:
         return ""
-    if ".." in path.split("/"):
-        raise ValueError(f"the name {name!r} leaves the archive")
+    if UNSAFE.search(path):
+        raise ValueError(f"the name {name!r} leaves the archive, is another's second name, or a whiteout")
     return f"usr/{first}/{rest}" if first in MERGED else path

@@ -5,10 +5,16 @@ Knows nothing about tar, gzip or where layers go.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal as Choice
 
+# What neither a path nor a link's target can hold: NUL, and bytes that were no UTF-8 (Python's surrogates).
+UNSAYABLE = re.compile(r"[\0\ud800-\udfff]")
+# What no path of a layer may be besides: absolute, with an empty, `.` or `..` component, which would make it
+# a second name of another path, or a whiteout, which would delete a file of a lower layer (OCI, layer.md).
+UNSAFE = re.compile(UNSAYABLE.pattern + r"|(^|/)\.{0,2}(/|$)|(^|/)\.wh\.")
 DIRECTORY_MODE, FILE_MODE, PROGRAM_MODE, LINK_MODE = 0o755, 0o644, 0o755, 0o777
 
 

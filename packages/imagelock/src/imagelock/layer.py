@@ -79,8 +79,8 @@ def write_layer(name: str, entries: Iterable[Entry], blob_path: Path | None, fil
             digest = write_content(writer, entry, sources)
             if entry.sha256 and digest != entry.sha256:
                 raise ImageError(
-                    f"{entry.owner}: {entry.path} has sha256 {digest}, its RECORD says "
-                    f"{entry.sha256}; fetch the file again or pick another version",
+                    f"{entry.owner}: {entry.path!r} has sha256 {digest}, its RECORD says "
+                    f"{entry.sha256}; pick another version",
                     code="corrupt",
                 )
             files.write(canonical_json(describe(entry, digest, name)) + b"\n")
@@ -96,8 +96,8 @@ def write_content(writer: MemberWriter, entry: Entry, sources: Sources) -> str:
         try:
             digest = write_slice(writer, sources.pieces(entry.content), entry.content, entry.size)
         except (ValueError, EOFError, zlib.error) as error:
-            raise ImageError(f"{entry.owner}: {entry.path} cannot be read: {error}; fetch the file "
-                             "again", code="corrupt") from None  # fmt: skip
+            raise ImageError(f"{entry.owner}: {entry.path!r} cannot be read: {error}; pick another version",
+                             code="corrupt") from None  # fmt: skip
     else:
         writer.stored(entry.content)
         digest = hashlib.sha256(entry.content).hexdigest()

@@ -22,6 +22,7 @@ from imagelock.lockfile import Lock, LockedDeb
 from imagelock.merge import read_content
 from imagelock.recipe import SYSTEM, WheelReader
 from imagelock.spdx import CLASSIFIERS, debian_expression, is_expression, spdx_id
+from imagelock.wheel import HELD_BYTES
 
 VERSION = 1  # of this module's answers, so that remembered ones of another version are not used
 DEP5 = "copyright-format/1.0"
@@ -106,15 +107,17 @@ def link_target(target: str, file: str | None) -> str:
 
 
 def read_metadata(path: Path, read: WheelReader) -> str:
-    """METADATA of a wheel's own .dist-info folder, not of one that it carries along; empty without any."""
+    """METADATA of a wheel's own .dist-info folder, not of one that it carries along; empty without any, or
+    with one too long to be read. A layer was made of the wheel, so the sizes it claims are true.
+    """
     if entries := read.recall(path):
         below = read.place.site.count("/") + 2
         found = [entry for entry in entries if is_metadata(entry.path, below)]
-        data = read_content(found[0]) if found else b""
+        data = read_content(found[0]) if found and found[0].size <= HELD_BYTES else b""
     else:
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if is_metadata(name, 1)]
-            data = archive.read(names[0]) if names else b""
+            members = [info for info in archive.infolist() if is_metadata(info.filename, 1)]
+            data = archive.read(members[0]) if members and members[0].file_size <= HELD_BYTES else b""
     return data.decode("utf-8", "replace")
 
 

@@ -113,18 +113,26 @@ def make_tar(files: Mapping[str, bytes | str]) -> bytes:
     return out.getvalue()
 
 
-def make_deb(folder: Path, name: str, version: str, files: Mapping[str, bytes | str]) -> Path:
-    """Write a Debian package."""
+def make_deb(
+    folder: Path,
+    name: str,
+    version: str,
+    files: Mapping[str, bytes | str],
+    *,
+    parts: Mapping[str, bytes] = {},
+) -> Path:
+    """Write a Debian package; `parts` replace or add members of its ar archive."""
     control = f"Package: {name}\nVersion: {version}\nArchitecture: amd64\n".encode()
-    parts = {
+    members = {
         "debian-binary": b"2.0\n",
         "control.tar.xz": make_tar({"control": control}),
         "data.tar.xz": make_tar(files),
+        **parts,
     }
     path = folder / f"{name}_{version}_amd64.deb"
     with path.open("wb") as out:
         out.write(b"!<arch>\n")
-        for part, data in parts.items():
+        for part, data in members.items():
             head = f"{part:<16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(data):<10}`\n"
             out.write(head.encode() + data + b"\n" * (len(data) % 2))
     return path

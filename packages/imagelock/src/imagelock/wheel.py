@@ -13,18 +13,21 @@ import os
 import re
 import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from imagelock.canonical import sha256_bytes
-from imagelock.entry import Entry, Slice, file_mode, literal
+from imagelock.entry import UNSAFE, Entry, Slice, file_mode, literal
 from imagelock.errors import ImageError
 from imagelock.scripts import PROGRAMS, rewrite_script, script_entries
 
 LOCAL_HEADER = 30
 LENGTHS = struct.Struct("<26xHH")  # of the name and the extra field that follow a local header
-UNSAFE = re.compile(r"^/|\\|\0|(^|/)\.\.(/|$)|(^|/)\.wh\.")
+HELD_BYTES = 64 << 20  # the largest member that is read whole; the longest RECORD of a torch has 2 MB
 METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+# ValueError: what is no UTF-8 or no base64.
+UNSOUND = (zipfile.BadZipFile, struct.error, zlib.error, csv.Error, ValueError, KeyError, EOFError)
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def read_wheel(wheel: Wheel, place: Place) -> list[Entry]:
     try:
         with zipfile.ZipFile(wheel.path) as archive:
             return map_wheel(archive, wheel, place)
-    except (zipfile.BadZipFile, struct.error, UnicodeDecodeError, KeyError) as error:
+    except UNSOUND as error:
         raise ImageError(f"{wheel.label}: {wheel.path.name} is not a sound wheel: {error}",
                          code="corrupt") from None  # fmt: skip
 
@@ -85,7 +88,7 @@ def map_wheel(archive: zipfile.ZipFile, wheel: Wheel, place: Place) -> list[Entr
             entries.append(rewrite_script(entry, archive, info) if is_script(info) else entry)
     points = f"{info_folder}/entry_points.txt"
     if points in archive.NameToInfo:
-        entries += script_entries(archive.read(points).decode("utf-8"), wheel.label)
+        entries += script_entries(read_member(archive, points).decode("utf-8"), wheel.label)
     return [*entries, fresh_record(entries, info_folder, wheel.label, place)]
 
 
@@ -94,23 +97,32 @@ def check_names(members: list[zipfile.ZipInfo], wheel: Wheel) -> None:
     seen: set[str] = set()
     for info in members:
         name = info.filename
-        if UNSAFE.search(name) or name in seen:
+        if UNSAFE.search(name) or "\\" in name or name in seen:
             raise ImageError(f"{wheel.label}: its wheel holds the name {name!r} twice or unsafely: "
                              "pick another version", code="corrupt")  # fmt: skip
         seen.add(name)
         if info.compress_type not in METHODS or info.flag_bits & 1:
-            raise ImageError(f"{wheel.label}: {name} is packed by a method other than deflate; "
+            raise ImageError(f"{wheel.label}: {name!r} is packed by a method other than deflate; "
                              "repack the wheel or pick another version")  # fmt: skip
 
 
 def find_dist_info(members: list[zipfile.ZipInfo], wheel: Wheel) -> str:
-    """The name of the one .dist-info folder."""
+    """The name of the one .dist-info folder, which must be the locked distribution's."""
     found = {info.filename.split("/")[0] for info in members}
     found = {name for name in found if name.endswith(".dist-info")}
     if len(found) != 1:
         raise ImageError(f"{wheel.label}: its wheel has {len(found)} .dist-info folders, not one",
                          code="corrupt")  # fmt: skip
-    return found.pop()
+    folder = found.pop()
+    if normalized(folder.partition("-")[0]) != normalized(wheel.name):
+        raise ImageError(f"{wheel.label}: its wheel is of another distribution, {folder!r}: lock it again",
+                         code="corrupt")  # fmt: skip
+    return folder
+
+
+def normalized(name: str) -> str:
+    """A distribution's name as PEP 503 compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def skip(name: str, info_folder: str) -> bool:
@@ -140,7 +152,7 @@ def map_path(name: str, info_folder: str, wheel: Wheel, place: Place) -> str:
         "headers": f"usr/local/include/python{place.version}/{wheel.name}",
     }
     if scheme not in roots or not rest:
-        raise ImageError(f"{wheel.label}: {name} has the unknown scheme {scheme!r}", code="corrupt")
+        raise ImageError(f"{wheel.label}: {name!r} has the unknown scheme {scheme!r}", code="corrupt")
     return f"{roots[scheme]}/{rest}"
 
 
@@ -155,8 +167,17 @@ def find_slice(raw: int, wheel: Wheel, info: zipfile.ZipInfo) -> Slice:
 
 def read_record(archive: zipfile.ZipFile, name: str) -> dict[str, str]:
     """RECORD as path -> `algorithm=value`."""
-    rows = csv.reader(io.StringIO(archive.read(name).decode("utf-8")))
+    rows = csv.reader(io.StringIO(read_member(archive, name).decode("utf-8")))
     return {row[0]: row[1] for row in rows if len(row) >= 2}
+
+
+def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A member that is read whole; ValueError when it would fill the memory, whatever size it claims."""
+    with archive.open(name) as stream:
+        data = stream.read(HELD_BYTES + 1)
+    if len(data) > HELD_BYTES:
+        raise ValueError(f"{name!r} has more than the {HELD_BYTES} bytes that are read at once")
+    return data
 
 
 def vouch(record: dict[str, str], name: str, wheel: Wheel) -> str:
@@ -165,7 +186,7 @@ def vouch(record: dict[str, str], name: str, wheel: Wheel) -> str:
         return ""
     algorithm, _, value = record.get(name, "").partition("=")
     if algorithm != "sha256":
-        raise ImageError(f"{wheel.label}: RECORD has no sha256 for {name}; pick another version, or "
+        raise ImageError(f"{wheel.label}: RECORD has no sha256 for {name!r}; pick another version, or "
                          "name the wheel in record-exceptions", code="corrupt")  # fmt: skip
     return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).hex()
 
