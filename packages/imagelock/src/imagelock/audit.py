@@ -130,7 +130,9 @@ def find_recorded(project: Project, question: Question) -> tuple[Recorded, str]:
         if not match:
             raise ImageError(f"the tag {question.tag!r} does not end in -m<64 hex digits>: it was not "
                              "pushed by imagelock; give the digest instead")  # fmt: skip
-        digest = digest or match[1]
+        if digest not in {"", match[1]}:
+            raise ImageError(f"the tag {question.tag} is not that of sha256:{digest}: give one of the two")
+        digest = match[1]
     if question.registry:
         return in_registry(question, digest)
     layout = project.layout(question.name)
@@ -142,6 +144,9 @@ def in_registry(question: Question, digest: str) -> tuple[Recorded, str]:
     assert question.registry is not None
     if question.tag:
         there = question.registry.manifest_digest(question.name, question.tag)
+        if there is None:
+            raise ImageError(f"{question.registry.address}/{question.name} has no tag {question.tag}: push "
+                             "the image there, or correct the tag", code="missing")  # fmt: skip
         if there != digest:
             raise ImageError(f"{question.name}:{question.tag} stands for {there} in "
                              f"{question.registry.address}: the tag was moved", code="conflict")  # fmt: skip

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from imagelock.canonical import CHUNK
+from imagelock.documents import parse_object
 from imagelock.errors import ImageError
 from imagelock.inputs import InputCache
 from imagelock.layout import MANIFEST_TYPE, Layout
 from imagelock.lockfile import LockedBlob
-from imagelock.record import parse_object
 from imagelock.recorded import Recorded, RecordedLayout, RecordedRegistry
 from imagelock.registry import parse_registry
 from imagelock.scratch import scratch_folder

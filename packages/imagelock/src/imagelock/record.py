@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from imagelock.documents import hex_of, is_descriptor, is_digest, parse_object
 from imagelock.errors import ImageError
 from imagelock.recorded import Recorded
-
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -39,12 +36,6 @@ class Record:
         return [item.removeprefix("sha256:") for item in self.config["rootfs"]["diff_ids"]]
 
 
-def hex_of(row: Mapping[str, Any]) -> str:
-    """A descriptor's digest without its prefix."""
-    digest: str = row["digest"]
-    return digest.removeprefix("sha256:")
-
-
 def read_record(recorded: Recorded, digest: str) -> Record:
     """Read an image's two documents; ImageError (corrupt) when they are not what OCI says."""
     manifest = parse_object(recorded.manifest(digest), f"the manifest sha256:{digest}")
@@ -64,24 +55,3 @@ def read_record(recorded: Recorded, digest: str) -> Record:
         raise ImageError(f"the recorded manifest has {len(layers)} layers, its config {len(diff_ids)}",
                          code="corrupt")  # fmt: skip
     return Record(recorded, digest, manifest, config)
-
-
-def parse_object(data: bytes, what: str) -> dict[str, Any]:
-    """A JSON object; ImageError when it is something else."""
-    try:
-        parsed = json.loads(data)
-    except ValueError as error:
-        raise ImageError(f"{what} is not JSON: {error}", code="corrupt") from None
-    if not isinstance(parsed, dict):
-        raise ImageError(f"{what} is not a JSON object", code="corrupt")
-    return parsed
-
-
-def is_digest(value: object) -> bool:
-    """True for `sha256:<64 hex>`."""
-    return isinstance(value, str) and bool(DIGEST.fullmatch(value))
-
-
-def is_descriptor(row: object) -> bool:
-    """True for something with a digest."""
-    return isinstance(row, dict) and is_digest(row.get("digest"))

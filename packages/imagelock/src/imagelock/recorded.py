@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
+import io
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import IO, BinaryIO, Protocol
+from typing import IO, Any, Protocol
 
 from imagelock.canonical import CHUNK
+from imagelock.documents import hex_of, is_descriptor, parse_object
 from imagelock.errors import ImageError
 from imagelock.layout import Layout
 from imagelock.registry import Registry
@@ -23,6 +24,7 @@ ATTACHED = {
     "sbom.cdx.json": "application/vnd.cyclonedx+json",
     "provenance.json": "application/vnd.in-toto+json",
 }
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 BROKEN = (gzip.BadGzipFile, zlib.error, EOFError, tarfile.TarError)
 
 
@@ -35,7 +37,7 @@ class Recorded(Protocol):
     def blob(self, digest: str) -> bytes:
         """A small blob's bytes, checked."""
 
-    def open_blob(self, digest: str) -> AbstractContextManager[BinaryIO]:
+    def open_blob(self, digest: str) -> AbstractContextManager[io.BufferedReader[Any]]:
         """A big blob as a stream, unchecked."""
 
     def attached(self, digest: str) -> dict[str, list[bytes]]:
@@ -57,7 +59,7 @@ class RecordedLayout:
         return self.layout.read_blob(digest)
 
     @contextmanager
-    def open_blob(self, digest: str) -> Iterator[BinaryIO]:
+    def open_blob(self, digest: str) -> Iterator[io.BufferedReader[Any]]:
         """A big blob."""
         try:
             stream = self.layout.blob_path(digest).open("rb")
@@ -90,7 +92,7 @@ class RecordedRegistry:
         """A small blob."""
         return self.registry.blob(self.repository, digest)
 
-    def open_blob(self, digest: str) -> AbstractContextManager[BinaryIO]:
+    def open_blob(self, digest: str) -> AbstractContextManager[io.BufferedReader[Any]]:
         """A big blob."""
         return self.registry.open_blob(self.repository, digest)
 
@@ -100,10 +102,16 @@ class RecordedRegistry:
         for row in self.registry.referrers(self.repository, digest) or ():
             for file, media_type in ATTACHED.items():
                 if row.get("artifactType") == media_type:
-                    manifest = json.loads(self.manifest(str(row["digest"]).removeprefix("sha256:")))
-                    layer = str(manifest["layers"][0]["digest"]).removeprefix("sha256:")
-                    found.setdefault(file, []).append(self.blob(layer))
+                    found.setdefault(file, []).append(self.attachment(hex_of(row)))
         return found
+
+    def attachment(self, digest: str) -> bytes:
+        """What a referrer carries: its one layer."""
+        manifest = parse_object(self.manifest(digest), f"the referrer sha256:{digest}")
+        layers = manifest.get("layers")
+        if not isinstance(layers, list) or len(layers) != 1 or not is_descriptor(layers[0]):
+            raise ImageError(f"the referrer sha256:{digest} does not carry one document", code="corrupt")
+        return self.blob(hex_of(layers[0]))
 
 
 @dataclass(frozen=True)
@@ -125,16 +133,33 @@ def blob_digest(recorded: Recorded, digest: str) -> str:
         return hash_stream(stream)
 
 
+@contextmanager
+def open_plain(recorded: Recorded, digest: str) -> Iterator[io.BufferedIOBase]:
+    """A layer's tar, packed by gzip or not at all; ImageError for zstd, which Python 3.11 cannot unpack."""
+    with recorded.open_blob(digest) as stream:
+        magic = stream.peek(len(ZSTD))
+        if magic.startswith(ZSTD):
+            raise ImageError(
+                f"the recorded layer sha256:{digest} is packed by zstd, which cannot be unpacked here: audit "
+                "a copy packed by gzip, as `skopeo copy --dest-compress-format gzip` makes one"
+            )
+        if not magic.startswith(GZIP):
+            yield stream
+            return
+        with gzip.GzipFile(fileobj=stream) as plain:
+            yield plain
+
+
 def plain_digest(recorded: Recorded, digest: str) -> str:
-    """The hash of a gzip layer's inflated bytes, or empty when it does not inflate."""
+    """The hash of a layer's plain bytes, or empty when it does not inflate."""
     try:
-        with recorded.open_blob(digest) as stream, gzip.GzipFile(fileobj=stream) as plain:
+        with open_plain(recorded, digest) as plain:
             return hash_stream(plain)
     except BROKEN:
         return ""
 
 
-def hash_stream(stream: IO[bytes] | gzip.GzipFile) -> str:
+def hash_stream(stream: IO[bytes] | io.BufferedIOBase) -> str:
     """Hex SHA-256 of a stream."""
     found = hashlib.sha256()
     while piece := stream.read(CHUNK):
@@ -144,11 +169,7 @@ def hash_stream(stream: IO[bytes] | gzip.GzipFile) -> str:
 
 def list_layer(recorded: Recorded, digest: str) -> dict[str, FileFact]:
     """Every path of a recorded layer, read from its tar."""
-    with (
-        recorded.open_blob(digest) as stream,
-        gzip.GzipFile(fileobj=stream) as plain,
-        tarfile.open(fileobj=plain, mode="r|") as archive,
-    ):
+    with open_plain(recorded, digest) as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
         return {member.name: file_fact(archive, member) for member in archive}
 
 

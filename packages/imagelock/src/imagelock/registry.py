@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 from urllib.parse import urlencode, urlsplit
 
 from imagelock.canonical import CHUNK, sha256_bytes
+from imagelock.documents import DIGEST
 from imagelock.errors import ImageError
 from imagelock.layout import INDEX_TYPE, MANIFEST_TYPE
 
@@ -27,7 +28,6 @@ LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 ADDRESS = re.compile(
     r"(?P<host>[A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:(?P<port>\d{1,5}))?(/(?P<prefix>[a-z0-9._/-]+))?"
 )
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 TIMEOUT = 60.0
 MOST_SAID = 200  # of what a registry says about a refusal
 MOST_BYTES = 64 << 20  # of an answer or a document: SBOMs have a few million
@@ -162,7 +162,7 @@ class Registry:
         return data
 
     @contextmanager
-    def open_blob(self, repository: str, digest: str) -> Iterator[BinaryIO]:
+    def open_blob(self, repository: str, digest: str) -> Iterator[io.BufferedReader[Any]]:
         """A blob as a stream."""
         connection = self.connect()
         try:
