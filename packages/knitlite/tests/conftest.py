@@ -9,6 +9,18 @@ from knitfab.contract import Site
 from knitlite import EmbeddedEngine, EngineSettings, ServeSettings, Service
 from knitlite.runners.process import ProcessRunner
 
+CONTENT = {"a.txt": "hello", "deep/b.bin": "x" * 100_000}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A folder of CONTENT."""
+    for name, text in CONTENT.items():
+        path = tmp_path / "source" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "source"
+
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[EmbeddedEngine]:

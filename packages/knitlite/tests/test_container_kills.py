@@ -21,8 +21,9 @@ from knitlite.runners.container import ContainerRunner
 from knitlite.runners.container_program import Program
 from knitlite.runners.held import HeldRunner
 
+from .conftest import CONTENT
 from .containers import IMAGE, PROGRAMS, containers, ended_as, log_of, with_image
-from .test_recovery import CONTENT, Server, read_folder, started, wait_for
+from .test_recovery import Server, read_folder, started, wait_for
 
 KILLS = int(os.environ.get("KNITLITE_KILLS", "200")) // 5
 FIRST, MIDDLE, LAST = (Tag("stage", name) for name in ("first", "middle", "last"))
@@ -37,15 +38,6 @@ BY_A_KILL = (137, 254, 255)
 def program(request: pytest.FixtureRequest) -> Iterator[Program]:
     with with_image(request.param) as found:
         yield found
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    for name, text in CONTENT.items():
-        path = tmp_path / "source" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return tmp_path / "source"
 
 
 @dataclass

@@ -28,6 +28,8 @@ from knitlite.faults import STEPS, Faults, KillAt, NoFaults
 from knitlite.runners import Runner
 from knitlite.runners.process import MARK, ProcessRunner
 
+from .conftest import CONTENT
+
 T = TypeVar("T")
 START, MIDDLE, END = (Tag("stage", name) for name in ("start", "middle", "end"))
 COPY = 'echo copying; cp -r "$1"/. "$2"/ && sleep "$3"'
@@ -144,7 +146,6 @@ def check_end(root: Path, scratch: Path) -> None:
 
 
 FINAL_PLANS = (("first", START, MIDDLE), ("second", MIDDLE, END))
-CONTENT = {"a.txt": "hello", "deep/b.bin": "x" * 100_000}
 
 
 def read_folder(folder: Path) -> dict[str, str]:
@@ -161,15 +162,6 @@ def marked_processes(root: Path) -> list[str]:
         except OSError:
             continue
     return found
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    for name, text in CONTENT.items():
-        path = tmp_path / "source" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return tmp_path / "source"
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
