@@ -65,6 +65,7 @@ def test_an_unknown_command_and_help(clean_environment: dict[str, str], tmp_path
     done = run("--help", environment=clean_environment, cwd=tmp_path)
     assert done.returncode == 0
     assert done.stdout.strip() == usage()
+    assert max(map(len, usage().splitlines())) <= 80
     done = run("score", "--help", environment=clean_environment, cwd=tmp_path)
     assert done.returncode == 0
     assert "--threshold" in done.stdout

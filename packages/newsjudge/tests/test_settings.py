@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from newscore.errors import NewsError
 from newscore.settings import parse_settings
-from newsjudge.settings import EvaluateSettings, JudgeSettings, ScoreSettings, TableSettings
+from newsjudge.settings import CasesSettings, EvaluateSettings, JudgeSettings, ScoreSettings, TableSettings
 
 
 def parse_evaluate(*argv: str) -> EvaluateSettings:
@@ -52,8 +52,9 @@ def test_what_makes_no_sense_is_refused(argv: list[str]) -> None:
 
 
 def test_two_judge_models_are_a_contradiction() -> None:
-    with pytest.raises(NewsError, match="two judge models"):
-        TableSettings(judge="local", model_path="a", judge_model="b")
+    for settings in (TableSettings, CasesSettings):
+        with pytest.raises(NewsError, match="two judge models"):
+            settings(judge="local", model_path="a", judge_model="b")
 
 
 def test_the_key_comes_from_a_file_or_the_environment(

@@ -18,11 +18,11 @@ from newsjudge.settings import (
 )
 
 _ABOUT = {
-    "table": "Ask a judge every pair of labels once; write the judge table and its calibration.",
-    "score": "Judge predictions with a table: pure arithmetic, no model and no network.",
-    "cases": "Show a judge each article with its two labels: one call a distinct case.",
-    "evaluate": "A model in, deepeval-result.json out: predict, make the table, score.",
-    "fake-server": "Serve a scripted judge over the OpenAI chat API on this machine, for rehearsals.",
+    "table": "Ask a judge each pair of labels once: table and calibration out.",
+    "score": "Judge predictions with a table: arithmetic, no model, no network.",
+    "cases": "Show a judge each article with its two labels: a call a case.",
+    "evaluate": "A model in, deepeval-result.json out: predict, table, score.",
+    "fake-server": "Serve a scripted judge over the OpenAI chat API, to rehearse.",
 }
 
 

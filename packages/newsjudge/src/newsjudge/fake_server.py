@@ -16,6 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
+from newscore.errors import NewsError
+
 from newsjudge.providers.fake import FakeScript, score_json
 
 
@@ -23,8 +25,14 @@ class FakeServer:
     """`with FakeServer(script) as server: ask(server.base_url)`; port 0 takes a free one."""
 
     def __init__(self, script: FakeScript, *, port: int = 0, key: str = "") -> None:
-        """`key`: when given, requests without it get a 401."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _Handler)
+        """`key`: when given, requests without it get a 401. Raises NewsError for a port that is taken."""
+        try:
+            self._server = ThreadingHTTPServer(("127.0.0.1", port), _Handler)
+        except OSError as error:
+            raise NewsError(
+                f"port {port} on 127.0.0.1 cannot be served ({error.strerror}); give another --port, or 0"
+                " for a free one"
+            ) from error
         self._server.daemon_threads = True
         self._server.play = _Play(script, key)  # type: ignore[attr-defined]
         self._thread = threading.Thread(target=self._server.serve_forever, name="fake-judge")
@@ -97,7 +105,11 @@ class _Handler(BaseHTTPRequestHandler):
             given = self.headers.get("Authorization", "none")
             self._send(401, {"error": {"message": f"incorrect key: {given}"}})
         else:
-            self._send(*play.respond(json.loads(data)))
+            try:
+                response = play.respond(json.loads(data))
+            except (ValueError, LookupError, TypeError) as error:
+                response = 400, {"error": {"message": f"no chat completion request ({error!r})"}}
+            self._send(*response)
 
     def _send(self, status: int, body: Mapping[str, Any]) -> None:
         data = json.dumps(body).encode("utf-8")

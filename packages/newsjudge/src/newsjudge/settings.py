@@ -83,12 +83,10 @@ class JudgeSettings:
 
 
 @dataclass(frozen=True)
-class TableSettings(JudgeSettings):
-    """newsjudge table: ask a judge every ordered pair of labels."""
+class LoneJudgeSettings(JudgeSettings):
+    """Of a command that has no other model than the judge's: there --model-path is the judge's."""
 
-    labels: Path = setting(Path("./in/labels"), help="folder with labels.json, or a data-set folder")
     model_path: str = setting("", help="embedding, local: the judge's model folder")
-    save_to: Path = setting(Path("./out"), help="where table/ and metrics/ are written")
     device: Device = setting("auto", help="where a local judge runs")
 
     def __post_init__(self) -> None:
@@ -99,6 +97,19 @@ class TableSettings(JudgeSettings):
                 "judge models; give one of them",
                 code="invalid",
             )
+
+    @property
+    def judge_folder(self) -> str:
+        """The judge's model, whichever flag named it."""
+        return self.model_path or self.judge_model
+
+
+@dataclass(frozen=True)
+class TableSettings(LoneJudgeSettings):
+    """newsjudge table: ask a judge every ordered pair of labels."""
+
+    labels: Path = setting(Path("./in/labels"), help="folder with labels.json, or a data-set folder")
+    save_to: Path = setting(Path("./out"), help="where table/ and metrics/ are written")
 
 
 @dataclass(frozen=True)
@@ -114,14 +125,12 @@ class ScoreSettings:
 
 
 @dataclass(frozen=True)
-class CasesSettings(JudgeSettings):
+class CasesSettings(LoneJudgeSettings):
     """newsjudge cases: show a judge each article with its two labels."""
 
     predictions: Path = setting(Path("./in/predictions"), help="folder written by newstrain predict")
     dataset: Path = setting(Path("./in/dataset"), help="the data set the predictions were made on")
-    model_path: str = setting("", help="local: the judge's model folder")
     save_to: Path = setting(Path("./out"), help="where report/ and metrics/ are written")
-    device: Device = setting("auto", help="where a local judge runs")
     article_characters: int = setting(
         2000, minimum=1, maximum=1000000, help="how much of an article is shown, from its beginning"
     )

@@ -19,9 +19,12 @@ def test_a_script_is_read_strictly(tmp_path: Path) -> None:
     with pytest.raises(NewsError, match="error_rate"):
         read_script(path)
     path.write_text("[]")
-    with pytest.raises(NewsError, match="no JSON object"):
+    with pytest.raises(NewsError, match="a JSON object is expected"):
         read_script(path)
-    with pytest.raises(NewsError, match="cannot be read"):
+    path.write_text('{"levels": 3}')
+    with pytest.raises(NewsError, match=r"levels in .* is no JSON object"):
+        read_script(path)
+    with pytest.raises(NewsError, match="missing"):
         read_script(tmp_path / "absent.json")
     assert read_script(None) == FakeScript()
 

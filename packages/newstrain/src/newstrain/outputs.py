@@ -11,7 +11,7 @@ from newscore.folder import staged_folder
 def staged_outputs(save_to: Path, names: Sequence[str]) -> Iterator[list[Path]]:
     """Yield an empty folder a name; on success they stand below `save_to`, after an exception nothing does.
 
-    `save_to` and the folders in it may exist already if they are empty, as an orchestrator's mountpoints are.
+    `save_to` may exist, and the folders in it if they are empty, as an orchestrator's mountpoints are.
     """
     with ExitStack() as stack:
         if save_to.exists():

@@ -165,7 +165,7 @@ class TrainSettings:
             heads = _HEADS_OF.get(field.name, _EVERY)
             if self.head not in heads and getattr(self, field.name) != field.default:
                 raise NewsError(
-                    f"{field.name.replace('_', '-')} {getattr(self, field.name)!r} has no meaning for"
+                    f"{field.name.replace('_', '-')} {settings_to_dict(self)[field.name]} has no meaning for"
                     f" the head {self.head}: leave it out, or use head {' or '.join(sorted(heads))}"
                 )
 

@@ -62,8 +62,9 @@ def judge_cases(
     """Ask each distinct case once and judge every document by its own case."""
     labels = predictions.labels
     distinct = list(dict.fromkeys(cases))
-    model = settings.model_path or settings.judge_model
-    with closing(open_judge(settings, labels, model_path=model, device=settings.device)) as judge:
+    with closing(
+        open_judge(settings, labels, model_path=settings.judge_folder, device=settings.device)
+    ) as judge:
         cells, ledger = ask_with_progress(settings, judge, distinct, what="cases")
         name = settings.judge_name or f"{judge_name(judge)}-cases"
         found = dict(zip(distinct, cells, strict=True))

@@ -29,13 +29,12 @@ from newsjudge.tabulate import Ledger, ask_cases, build_table, label_pairs
 def run(settings: TableSettings) -> None:
     """Ask the judge, write OUT/table and OUT/metrics, print the calibration."""
     labels = read_label_set(settings.labels)
-    model = settings.model_path or settings.judge_model
     started = time.monotonic()
     with (
         staged_folder(settings.save_to / "table") as table_path,
         staged_folder(settings.save_to / "metrics") as metrics_path,
     ):
-        judge = open_judge(settings, labels, model_path=model, device=settings.device)
+        judge = open_judge(settings, labels, model_path=settings.judge_folder, device=settings.device)
         with closing(judge):
             table, cells, ledger = make_table(settings, judge, labels)
         write_table(table, table_path, cells)
@@ -47,6 +46,11 @@ def run(settings: TableSettings) -> None:
 
 def read_label_set(path: Path) -> LabelSet:
     """The labels of a label-set folder, or of a data set's."""
+    if not path.exists():
+        raise NewsError(
+            f"there are no labels at {path}; give --labels a folder with labels.json, or a data set",
+            code="missing",
+        )
     if (path / "dataset.json").is_file():
         return read_dataset(path).labels
     return read_labels(path)

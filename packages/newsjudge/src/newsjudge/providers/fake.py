@@ -6,7 +6,6 @@ as the script says. `fake_server` serves the same script over HTTP. Must not kno
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from newscore.errors import NewsError
+from newscore.jsonfile import read_json
 from newscore.settings import setting, settings_from_dict
 
 from newsjudge.judge import Answer, JudgeIdentity, Question, sha256_text
@@ -118,14 +118,13 @@ def read_script(path: Path | None) -> FakeScript:
     """The script in a JSON file, checked like settings; without a file, the obedient judge."""
     if path is None:
         return FakeScript()
-    try:
-        record: Any = json.loads(path.read_text(encoding="utf-8"))
-        levels, groups = dict(record.pop("levels", {})), dict(record.pop("groups", {}))
-    except OSError as error:
-        cause = error.strerror
-        raise NewsError(f"the script {path} cannot be read ({cause})", code="missing") from error
-    except (ValueError, TypeError, AttributeError) as error:
-        raise NewsError(f"the script {path} is no JSON object ({error})", code="invalid") from error
+    record = dict(read_json(path))
+    levels, groups = (_texts(record.pop(key, {}), f"{key} in {path}") for key in ("levels", "groups"))
     manners = settings_from_dict(FakeManners, record, source=str(path))
-    texts = [{str(key): str(value) for key, value in part.items()} for part in (levels, groups)]
-    return FakeScript(**vars(manners), levels=texts[0], groups=texts[1])
+    return FakeScript(**vars(manners), levels=levels, groups=groups)
+
+
+def _texts(part: Any, source: str) -> dict[str, str]:
+    if not isinstance(part, dict):
+        raise NewsError(f'{source} is no JSON object: give one such as {{"cats": "animals"}}.')
+    return {str(key): str(value) for key, value in part.items()}
