@@ -234,7 +234,7 @@ def _provenance(judged: Judged, table: JudgeTable, predictions: Predictions) -> 
         *((f"Model {key}", str(value)) for key, value in sorted(predictions.model.items())),
         *((f"Data set {key}", str(value)) for key, value in sorted(predictions.dataset.items())),
     ]
-    items = "".join(f"<dt>{escape(k)}</dt><dd><code>{escape(v)}</code></dd>" for k, v in facts)
+    items = "".join(f"<dt>{escape(k)}</dt><dd><code>{escape(v)}</code></dd>" for k, v in facts if v)
     return (
         f'<footer class="small"><b>Provenance</b><dl>{items}</dl>'
         f'<p class="soft">{_what_it_saw(table)} The score is the mean over the documents. The interval '

@@ -29,7 +29,7 @@ p { margin:4px 0 12px; max-width:80ch; }
 .card .name { color:var(--soft); font-size:13px; }
 .card .value { font-size:32px; font-weight:650; line-height:1.2; letter-spacing:-.02em;
   font-variant-numeric:tabular-nums; }
-.pair { display:grid; grid-template-columns:repeat(auto-fit,minmax(440px,1fr)); gap:18px; }
+.pair { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(440px,100%),1fr)); gap:18px; }
 .wide { overflow-x:auto; }
 table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums; }
 th { text-align:left; font-weight:600; font-size:12.5px; color:var(--soft); }
@@ -39,8 +39,9 @@ tr:last-child td { border-bottom:0; }
 dl { display:grid; grid-template-columns:max-content 1fr; gap:3px 18px; margin:8px 0; }
 dt { color:var(--soft); } dd { margin:0; overflow-wrap:anywhere; }
 code { font:12.5px/1.4 ui-monospace,"DejaVu Sans Mono",monospace; }
-svg { display:block; max-width:100%; height:auto; }
+svg { display:block; max-width:100%; height:auto; } td svg { min-width:90px; }
 svg text { fill:var(--ink); font-family:inherit; } svg text.soft { fill:var(--soft); }
 footer { margin-top:40px; border-top:1px solid var(--line); padding-top:14px; }
-@media print { main { padding:0; } .card { break-inside:avoid; } }
+@media print { main { padding:0; } body { font-size:12px; } .card { break-inside:avoid; }
+  h2,h2+p { break-after:avoid; } .wide { overflow:visible; } }
 """
