@@ -39,28 +39,31 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     serve = commands.add_parser("serve", help="serve the WebAPI and execute Runs")
     serve.set_defaults(act=_serve)
-    serve.add_argument("--root", type=Path, required=True, help="folder of all state")
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    serve.add_argument("--port", type=int, default=8030, help="0 takes any free port")
-    serve.add_argument(
-        "--runner", choices=["process", "container"], default="process", help="how Runs execute"
+    add = serve.add_argument
+    add("--root", type=Path, required=True, metavar="DIR", help="folder of all state")
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    add("--port", type=int, default=8030, help="0 takes any free port (default: %(default)s)")
+    add(
+        "--runner",
+        choices=["process", "container"],
+        default="process",
+        help="how Runs execute (default: %(default)s)",
     )
-    serve.add_argument("--container-program", help="docker or podman; default: the one that answers")
-    serve.add_argument("--without-gpus", action="store_true", help="run plans that ask for GPUs without them")
-    serve.add_argument(
-        "--no-limits", action="store_true", help="let processes use more cpu and memory than they declare"
-    )
-    serve.add_argument("--cpus", type=float, help="what Runs may declare together")
-    serve.add_argument(
+    add("--container-program", metavar="NAME", help="docker or podman (default: the one that answers)")
+    add("--without-gpus", action="store_true", help="run plans that ask for GPUs without them")
+    add("--no-limits", action="store_true", help="let processes use more cpu and memory than they declare")
+    add("--cpus", type=float, metavar="N", help="cpus Runs may declare together (default: the machine's)")
+    add(
         "--max-files",
         type=int,
         default=MAX_FILES,
-        help=f"files one upload may hold; {MAX_FILES:,} if not given",
+        metavar="N",
+        help=f"files one upload may hold (default: {MAX_FILES:,})",
     )
-    serve.add_argument("--token-file", type=Path, help="file (mode 0600) with the bearer token")
+    add("--token-file", type=Path, metavar="FILE", help="file (mode 0600) with the bearer token")
     check = commands.add_parser("check", help="look for damage in a folder that is not served")
     check.set_defaults(act=_check)
-    check.add_argument("--root", type=Path, required=True, help="folder of all state")
+    check.add_argument("--root", type=Path, required=True, metavar="DIR", help="folder of all state")
     return parser
 
 
