@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from imagelock.aptsource import parse_line
+from imagelock import pipsource
+from imagelock.aptsource import find_remedy, parse_line
 from imagelock.closure import check_closed, find_lacking, marker_environment
 from imagelock.declaration import read_declaration
 from imagelock.errors import ImageError
@@ -96,6 +97,33 @@ def test_a_line_of_apt_is_a_row_without_a_host() -> None:
     assert (row.archive, row.pool) == (
         "debian-security", "pool/updates/main/z/zlib/zlib1g_1:1.2+d-1_amd64.deb",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("logged", "said"),
+    [
+        ("connection error: Pool(host='h'): Max (Caused by E('<x>: Failed: [Errno 111] Connection refused'))",
+         "[Errno 111] Connection refused"),
+        ("connection error: Pool(host='h'): Max retries (Caused by SSLError(1, '[SSL: BAD] bad (_ssl.c:1)'))",
+         "[SSL: BAD] bad (_ssl.c:1)"),
+        ("connection error: Pool(host='h'): Read timed out. (read timeout=15)", "Read timed out. (read timeout"),
+        ("timed out", "timed out"),
+    ],
+)  # fmt: skip
+def test_pips_log_tells_an_index_that_does_not_answer(tmp_path: Path, logged: str, said: str) -> None:
+    log = tmp_path / "pip.log"
+    log.write_text(f"2026-01-01T00:00:00,000 Could not fetch URL http://h/simple/x/: {logged} - skipping\n")
+    assert f"the index does not answer ({said}" in pipsource.find_remedy(log)
+    log.write_text("Could not fetch URL http://h/simple/x/: 404 Client Error: Not Found - skipping\n")
+    assert pipsource.find_remedy(log).startswith("name a version that has a wheel")
+
+
+def test_a_mirror_that_is_away_is_not_blamed_on_the_name() -> None:
+    away = (
+        "W: Failed to fetch http://mirror.invalid/dists/x/InRelease  Could not connect to mirror.invalid.\n"
+    )
+    assert find_remedy(away).endswith("mirror.invalid): run the command again when the mirror answers")
+    assert find_remedy("W: Target is configured twice\n").startswith("correct the name")
 
 
 def test_a_line_without_a_hash_is_refused() -> None:

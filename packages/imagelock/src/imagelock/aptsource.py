@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CompletedProcess
 from urllib.parse import unquote
 
 from imagelock.child import run_child
@@ -49,6 +50,11 @@ class AptSource:
         """Where package files arrive; what apt has begun there it continues another time."""
         return self.folder / "arrivals"
 
+    @property
+    def complaints(self) -> Path:
+        """What apt said when it fetched its lists last."""
+        return self.folder / "complaints"
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """One process at a time in this state; the next waits."""
@@ -60,7 +66,8 @@ class AptSource:
     def refresh(self) -> None:
         """Write the state's settings and fetch the package lists."""
         self.prepare()
-        self.run("apt-get", "-q", "update")
+        # apt calls it a success when a mirror does not answer: what it said is kept for who fails by that.
+        self.complaints.write_text(self.call("apt-get", "-q", "update").stderr)
 
     def prepare(self) -> None:
         """Write the state's settings."""
@@ -102,6 +109,10 @@ class AptSource:
         return self.arrivals.resolve() / f"{row.sha256}.deb"
 
     def run(self, program: str, *arguments: str) -> str:
+        """What one of apt's programs prints."""
+        return self.call(program, *arguments).stdout
+
+    def call(self, program: str, *arguments: str) -> CompletedProcess[str]:
         """Run one of apt's programs; ImageError carries its last complaint."""
         env = {**os.environ, "APT_CONFIG": str((self.folder / "apt.conf").resolve()), "LC_ALL": "C"}
         try:
@@ -113,10 +124,17 @@ class AptSource:
             said = [line for line in done.stderr.splitlines() if line.startswith("E:")]
             words = " ".join(said[:2]) or " ".join(done.stderr.split())[-300:]
             what = next(word for word in arguments if not word.startswith("-"))
-            raise ImageError(f"apt {what} failed: {words}; correct the name, or give apt a mirror that "
-                             "has it (an old version is in a snapshot archive)",
-                             code="unreachable")  # fmt: skip
-        return done.stdout
+            earlier = self.complaints.read_text() if self.complaints.exists() else ""
+            raise ImageError(f"apt {what} failed: {words}; {find_remedy(earlier)}", code="unreachable")
+        return done
+
+
+def find_remedy(complaints: str) -> str:
+    """What to do, by what apt said of its lists: a package of a mirror that is away has an unknown name."""
+    if lost := [line for line in complaints.splitlines() if line.startswith("W: Failed to fetch ")]:
+        said = lost[0].removeprefix("W: ").rstrip(".")
+        return f"its lists are not all there ({said}): run the command again when the mirror answers"
+    return "correct the name, or give apt a mirror that has it (an old version is in a snapshot archive)"
 
 
 def quoted_name(row: LockedDeb) -> str:

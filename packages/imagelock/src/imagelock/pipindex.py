@@ -35,7 +35,10 @@ class PipIndex:
 
     def find(self, row: LockedWheel) -> Any | None:
         """The link to a wheel: the one with its hash, else one of its name that tells no hash."""
-        links = [found.link for found in self.finder.find_all_candidates(row.name)]
+        try:
+            links = [found.link for found in self.finder.find_all_candidates(row.name)]
+        except self.lost:
+            return None  # an index that no session can ask: `pip download` says so in its own words
         sure = [link for link in links if link.hash_name == "sha256" and link.hash == row.sha256]
         named = [link for link in links if link.filename == row.file and not link.hash]
         return next(iter(sure + named), None)

@@ -136,6 +136,8 @@ def run_pip(*arguments: str, scratch: Path | None = None) -> None:
 def last_complaint(text: str) -> str:
     """What pip says at the end of its standard error."""
     said = [line.removeprefix("ERROR: ") for line in text.splitlines() if line.startswith("ERROR:")]
+    if said[-1:] == ["Exception:"]:  # pip's own traceback follows, whose last line says what it was
+        said = text.strip().splitlines()[-1:]
     return " ".join(said[-2:]) or " ".join(text.split())[-300:]
 
 
@@ -143,6 +145,8 @@ def find_remedy(log: Path) -> str:
     """What to do, by pip's log: it ends in `from versions: none` too when no index answered."""
     text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     if lost := LOST.findall(text):
-        reason = lost[-1].split(": ")[-1].rstrip("')")
+        said = lost[-1]
+        reason = said[said.rfind("[") :] if "[" in said else said.split(": ")[-1]
+        reason = reason.split("'")[0]
         return f"the index does not answer ({reason}): run the command again when it does"
     return "name a version that has a wheel for the image's platform, or give pip an index that serves it"
