@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import socket
 import tarfile
 import time
@@ -318,6 +319,34 @@ def test_follower_that_leaves_frees_its_place(hasty: Service, tmp_path: Path) ->
     time.sleep(1.2)
     assert status_of(exchange(hasty, head("GET /api/data HTTP/1.1"))) == 200
     hasty.engine.stop_run(run, fail=True)
+
+
+def test_content_that_was_removed_is_missed(service: Service, tmp_path: Path) -> None:
+    """By somebody, from the disk: the answer says what to do."""
+    (tmp_path / "folder").mkdir()
+    data = service.engine.push_data(tmp_path / "folder")
+    with service.engine.open_content(data.knit_id) as content:
+        content.rmdir()
+    answer = exchange(service, head(f"GET /api/data/{data.knit_id} HTTP/1.1"))
+    assert status_of(answer) == 500
+    assert f"the content of Data {data.knit_id} is missing: restore {content}".encode() in answer
+    service.engine.delete_run(data.upstream.run.run_id)
+
+
+def test_content_that_can_not_be_sent_breaks_the_answer_off(
+    service: Service, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody put what no archive can hold beside it; no client may take the rest for the whole."""
+    (tmp_path / "folder").mkdir()
+    data = service.engine.push_data(tmp_path / "folder")
+    with service.engine.open_content(data.knit_id) as content:
+        content.chmod(0o755)
+        os.mkfifo(content / "pipe")
+    answer = exchange(service, head(f"GET /api/data/{data.knit_id} HTTP/1.1"))
+    assert status_of(answer) == 200
+    assert not answer.endswith(b"0\r\n\r\n")
+    assert "an answer was broken off: " in capfd.readouterr().err
+    service.engine.delete_run(data.upstream.run.run_id)
 
 
 def wait_running(service: Service, plan_id: str) -> list[str]:

@@ -20,6 +20,7 @@ from knitlite import data_rows
 from knitlite.clock import to_milliseconds
 from knitlite.core import Core
 from knitlite.data_rows import DataQuery
+from knitlite.folders import is_real_folder
 from knitlite.listing import list_data
 from knitlite.planning import nominate_data
 from knitlite.statuses import UNFINISHED
@@ -118,13 +119,18 @@ def _format_error(problem: str) -> KnitError:
 
 @contextmanager
 def open_content(core: Core, knit_id: str) -> Iterator[Path]:
-    """The folder of finished Data, kept in place meanwhile; unavailable while its Run is not finished."""
+    """The folder of finished Data, kept in place meanwhile.
+
+    Raises unavailable while its Run is not finished, internal when somebody removed the folder.
+    """
     with core.transfers.blocked():
         with core.database.read() as tx:
             row = data_rows.get_data(tx, knit_id)
         if row.status in UNFINISHED:
             text = error_text("service unavailable temporaly", "please retry later")
             raise KnitError(text, code="unavailable")
+        if not is_real_folder(core.folders.data_path(knit_id)):
+            raise KnitError(core.folders.explain_missing(knit_id), code="internal")
         core.transfers.begin(knit_id)
     try:
         yield core.folders.data_path(knit_id)

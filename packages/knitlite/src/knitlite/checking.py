@@ -37,9 +37,7 @@ def _compare(database: Database, folders: Folders, *, killed: bool) -> list[str]
         rows = tx.execute("SELECT knit_id, stamp IS NOT NULL FROM data").fetchall()
     present = folders.names(folders.data)
     problems = [
-        f"the content of Data {knit_id} is missing: restore {folders.data_path(knit_id)} from a backup"
-        for knit_id, finished in rows
-        if finished and knit_id not in present
+        folders.explain_missing(knit_id) for knit_id, finished in rows if finished and knit_id not in present
     ]
     if killed:
         return problems

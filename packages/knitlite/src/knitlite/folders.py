@@ -41,6 +41,10 @@ class Folders:
         """Where the content of finished Data lies."""
         return self.data / knit_id
 
+    def explain_missing(self, knit_id: str) -> str:
+        """What to do where finished Data have no content: only somebody else can have removed it."""
+        return f"the content of Data {knit_id} is missing: restore {self.data_path(knit_id)} from a backup"
+
     def run_path(self, run_id: str) -> Path:
         """The folder a Run executes in."""
         return self.runs / run_id

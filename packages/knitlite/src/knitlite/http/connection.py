@@ -16,6 +16,7 @@ from typing import Final
 from urllib.parse import unquote
 
 import h11
+from knitfab.errors import KnitError
 
 from knitlite.http.exchange import HttpError, Request, Response, error_response
 
@@ -73,9 +74,14 @@ class Connection:
     def serve(self) -> None:
         """Until the connection is closed. Raises nothing."""
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with contextlib.suppress(ConnectionEndedError, OSError):
+        try:
             while self._serve_one():
                 self._protocol.start_next_cycle()
+        except (ConnectionEndedError, OSError):
+            pass
+        except KnitError as error:
+            # Too late for another status: the client sees an answer without its end.
+            print(f"knitlite: an answer was broken off: {error}", file=sys.stderr, flush=True)
         with contextlib.suppress(OSError):
             self._linger()
         self._socket.close()
