@@ -4,7 +4,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from lineage.address import check_address, sqlite_path
+from lineage.address import check_address, hide_credentials, sqlite_path
 from newscore.errors import NewsError
 
 
@@ -34,3 +34,23 @@ def test_a_file_that_is_no_database_is_unreachable(tmp_path: Path) -> None:
     with pytest.raises(NewsError, match="cannot be opened") as caught:
         check_address(f"sqlite:///{tmp_path}/x.db", create=True)
     assert caught.value.code == "unreachable"
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://me:canary@host:5000/x", "http://host:5000/x"),
+        ("https://canary@host", "https://host"),
+        ("postgresql://me:c@nary@host/runs?password=canary", "postgresql://host/runs?password=(withheld)"),
+        ("sqlite:///mlflow@home.db", "sqlite:///mlflow@home.db"),
+    ],
+)
+def test_no_credential_of_an_address_is_shown(uri: str, shown: str) -> None:
+    assert hide_credentials(f"cannot reach {uri} now") == f"cannot reach {shown} now"
+
+
+def test_no_error_shows_a_credential() -> None:
+    for uri in ("http://me:canary@127.0.0.1:1", "ftp://me:canary@host"):
+        with pytest.raises(NewsError) as caught:
+            check_address(uri, create=True)
+        assert "canary" not in str(caught.value)

@@ -16,6 +16,9 @@ from newscore.errors import NewsError
 DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
 CONNECT_SECONDS = 5.0
 
+_USER = re.compile(r"(?<=://)[^/\s'\"]*@")
+_SECRET_QUERY = re.compile(r"(?<=password=)[^&\s'\"]+|(?<=token=)[^&\s'\"]+", re.IGNORECASE)
+
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -41,6 +44,11 @@ def sqlite_path(uri: str) -> Path | None:
     return Path(match[1]).absolute() if match else None
 
 
+def hide_credentials(text: str) -> str:
+    """`text` with the addresses in it as they may be shown: without user, password or token."""
+    return _SECRET_QUERY.sub("(withheld)", _USER.sub("", text))
+
+
 def check_address(uri: str, *, create: bool) -> None:
     """Refuse a tracking URI that cannot work: NewsError("invalid" | "missing" | "unreachable").
 
@@ -54,8 +62,8 @@ def check_address(uri: str, *, create: bool) -> None:
     scheme = parts.scheme.split("+", 1)[0]
     if scheme not in DEFAULT_PORTS or not parts.hostname:
         raise NewsError(
-            f"{uri!r} is no MLflow tracking URI this mirror writes to: give sqlite:///FILE, "
-            "http(s)://HOST:PORT, postgresql://… or mysql://…",
+            f"{hide_credentials(uri)!r} is no MLflow tracking URI this mirror writes to: give "
+            "sqlite:///FILE, http(s)://HOST:PORT, postgresql://… or mysql://…",
             code="invalid",
         )
     try:
@@ -63,7 +71,8 @@ def check_address(uri: str, *, create: bool) -> None:
         socket.create_connection(place, timeout=CONNECT_SECONDS).close()
     except (OSError, ValueError) as error:
         raise NewsError(
-            f"MLflow at {uri} cannot be reached ({error}): start it, or give another --tracking-uri.",
+            f"MLflow at {hide_credentials(uri)} cannot be reached ({error}): start it, or give another "
+            "--tracking-uri.",
             code="unreachable",
         ) from error
 

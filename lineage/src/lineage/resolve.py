@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from newscore.errors import NewsError
 
+from .address import hide_credentials
 from .tracker import Tracker, talking_to, to_mirrored
 from .wanted import NAME_TAG, Mirrored
 
@@ -40,8 +41,8 @@ def resolve(tracker: Tracker, key: str) -> list[Match]:
     matches = [Match(run, role) for run in map(to_mirrored, found) for role in _roles(run, key)]
     if not matches:
         raise NewsError(
-            f"{key!r} is no runId, knitId or MLflow run id of anything mirrored in {tracker.uri}: check it, "
-            "or run knit-mlflow sync.",
+            f"{key!r} is no runId, knitId or MLflow run id of anything mirrored in "
+            f"{hide_credentials(tracker.uri)}: check it, or run knit-mlflow sync.",
             code="missing",
         )
     return sorted(matches, key=lambda match: (match.run.deleted, match.role, match.run.mlflow_id))

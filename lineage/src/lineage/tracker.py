@@ -4,6 +4,7 @@ The adapter's reading half; writing is apply.py. Importing this module imports m
 commands import it when they need it.
 """
 
+import gc
 import logging
 import re
 from collections import defaultdict
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 
 from newscore.errors import NewsError
 
-from .address import check_address, set_environment, sqlite_path, use_wal
+from .address import check_address, hide_credentials, set_environment, sqlite_path, use_wal
 from .wanted import Mirrored, Point
 
 set_environment()
@@ -23,6 +24,7 @@ logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 from mlflow import MlflowClient  # noqa: E402
 from mlflow.entities import Experiment, LoggedModel, Run, ViewType  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
+from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 PAGE = 1_000
 EXPERIMENT_TAGS = {
@@ -46,7 +48,7 @@ class Tracker:
 
     def read(self, source: str) -> list[Mirrored]:
         """Every run mirrored from `source`, deleted ones included."""
-        with talking_to(self.uri):
+        with talking_to(self.uri), collector_paused():
             experiments = self._all_experiments()
             models = self._ready_models(experiments, source)
             return [
@@ -188,13 +190,27 @@ def to_mirrored(run: Run, models: frozenset[str] = frozenset()) -> Mirrored:
 
 
 @contextmanager
+def collector_paused() -> Iterator[None]:
+    """No garbage collection: while many rows are read, it walks through all of them again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@contextmanager
 def talking_to(uri: str) -> Iterator[None]:
     """Turn MLflow's errors into one sentence."""
     try:
         yield
-    except MlflowException as error:
-        reason = " ".join(str(error).split())[:300]
+    except ModuleNotFoundError as error:
+        driver = f"{error.name} is not installed, which this tracking URI needs"
+        raise NewsError(f"{driver}: install it beside knit-mlflow.", code="missing") from error
+    except (MlflowException, SQLAlchemyError) as error:
+        reason = hide_credentials(" ".join(str(error).split()))
+        where = hide_credentials(uri)
         raise NewsError(
-            f"MLflow at {uri} failed ({reason}): start again when it works; what is written stays.",
+            f"MLflow at {where} failed ({reason[:300]}): start again when it works; what is written stays.",
             code="unreachable",
         ) from error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from newscore.errors import NewsError
 
-from .address import check_address, set_environment, sqlite_path
+from .address import check_address, hide_credentials, set_environment, sqlite_path
 from .views import VIEW_KEY, VIEW_TAG
 
 HOST = "127.0.0.1"
@@ -25,7 +25,7 @@ def serve_ui(uri: str, port: int) -> None:
     check_port(port)
     path = sqlite_path(uri)
     if uri.startswith(("http://", "https://")):
-        raise NewsError(f"{uri} is a running MLflow server: open it in a browser.")
+        raise NewsError(f"{hide_credentials(uri)} is a running MLflow server: open it in a browser.")
     store = f"sqlite:///{path}" if path is not None else uri
     set_environment()
     print(f"MLflow: http://{HOST}:{port}  (Ctrl-C ends it)", flush=True)
