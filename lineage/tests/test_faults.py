@@ -93,12 +93,12 @@ def kill_everywhere(tmp_path: Path, store: Path, world: World, stride: int) -> I
 
 
 def test_a_first_sync_killed_at_some_steps(tmp_path: Path, empty_store: Path, small: World) -> None:
-    assert len(list(kill_everywhere(tmp_path, empty_store, small, stride=17))) >= 5
+    assert len(list(kill_everywhere(tmp_path, empty_store, small, stride=13))) >= 5
 
 
 @pytest.mark.slow
 def test_a_first_sync_killed_at_every_step(tmp_path: Path, empty_store: Path, small: World) -> None:
-    assert len(list(kill_everywhere(tmp_path, empty_store, small, stride=1))) > 80
+    assert len(list(kill_everywhere(tmp_path, empty_store, small, stride=1))) > 60
 
 
 @pytest.mark.slow

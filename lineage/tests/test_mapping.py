@@ -81,6 +81,9 @@ def test_the_graph_reaches_back_to_the_uploads(snapshot: Snapshot) -> None:
     names = {dict(note.split("=", 1) for note in run["annotations"])["name"] for run in graph["runs"]}
     assert names == {"judge", "judge-table-minilm-embedding", "predict", "train-tfidf-svm"}
     assert {"tags", "knitId"} <= set(graph["data"][0])
+    (own,) = (run for run in graph["runs"] if run["runId"] == graph["run"] == judge.run_id)
+    made = {found["knitId"] for found in graph["data"]}
+    assert {*own["inputs"].values(), *own["outputs"].values(), own["log"]} <= made
 
 
 def test_the_note_says_how_to_fetch_and_rerun(snapshot: Snapshot) -> None:

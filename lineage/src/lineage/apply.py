@@ -4,12 +4,12 @@ Every step may be repeated: after a kill or a lost answer the next sync goes on 
 """
 
 import os
+import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
-from typing import TypeVar
+from pathlib import Path
 
 from knitfab.errors import KnitError
 from mlflow.entities import (
@@ -32,19 +32,15 @@ from .steps import (
     CreateRun,
     Finish,
     LogInputs,
-    LogMetrics,
-    LogParams,
+    LogValues,
     MakeModel,
     Remove,
-    SetTags,
     SetView,
     Step,
-    WriteArtifact,
+    WriteFiles,
 )
 from .tracker import Tracker, talking_to
 from .wanted import NAME_TAG, PARENT_TAG, Edge
-
-T = TypeVar("T")
 
 CHUNK = 100
 METRIC_CHUNK = 800
@@ -68,12 +64,10 @@ class Writer:
         self._steps = steps
         self._actions: dict[type, Callable[..., None]] = {
             CreateRun: self._create_run,
-            LogParams: self._log_params,
-            LogMetrics: self._log_metrics,
             LogInputs: self._log_inputs,
-            WriteArtifact: self._write_artifact,
-            SetTags: self._set_tags,
+            WriteFiles: self._write_files,
             MakeModel: self._make_model,
+            LogValues: self._log_values,
             Finish: self._finish,
             Remove: self._remove,
             SetView: self._set_view,
@@ -119,38 +113,17 @@ class Writer:
                 return found
         raise AssertionError("the last attempt returns or raises")
 
-    def _log_params(self, step: LogParams) -> None:
-        params = [Param(key, value) for key, value in sorted(step.params.items())]
-        for chunk in _chunks(params, CHUNK):
-            self._client.log_batch(self._ids[step.key], params=chunk)
-            self._steps.reach()
-
-    def _log_metrics(self, step: LogMetrics) -> None:
-        metrics = [Metric(point.key, point.value, point.time, point.step) for point in step.points]
-        for chunk in _chunks(metrics, METRIC_CHUNK):
-            self._client.log_batch(self._ids[step.key], metrics=chunk)
-            self._steps.reach()
-
     def _log_inputs(self, step: LogInputs) -> None:
         self._client.log_inputs(self._ids[step.key], [_dataset_input(edge) for edge in step.edges])
 
-    def _write_artifact(self, step: WriteArtifact) -> None:
-        text = step.artifact.text
-        if text is None:
-            text = read_capped_log(self._source, step.run_id)
-        self._client.log_text(self._ids[step.key], text, step.artifact.path)
-
-    def _set_tags(self, step: SetTags) -> None:
-        mlflow_id = self._ids[step.key]
-        if NAME_TAG in step.tags:
-            self._client.update_run(mlflow_id, name=step.tags[NAME_TAG])
-            self._steps.reach()
-        for chunk in _chunks([RunTag(*item) for item in sorted(step.tags.items())], CHUNK):
-            self._client.log_batch(mlflow_id, tags=chunk)
-            self._steps.reach()
-        for key in step.removed:
-            self._client.delete_tag(mlflow_id, key)
-            self._steps.reach()
+    def _write_files(self, step: WriteFiles) -> None:
+        with tempfile.TemporaryDirectory(prefix="knit-mlflow-") as scratch:
+            for file in step.files:
+                path = Path(scratch, file.path)
+                path.parent.mkdir(exist_ok=True)
+                text = file.text if file.text is not None else read_capped_log(self._source, step.run_id)
+                path.write_text(text, encoding="utf-8", newline="")
+            self._client.log_artifacts(self._ids[step.key], scratch)
 
     def _make_model(self, step: MakeModel) -> None:
         """Found by its knitId or made; bound to its run; READY last, so that READY means complete."""
@@ -169,6 +142,18 @@ class Writer:
             self._client.log_outputs(mlflow_id, [LoggedModelOutput(found.model_id, 0)])
             self._steps.reach()
         self._client.finalize_logged_model(found.model_id, "READY")
+
+    def _log_values(self, step: LogValues) -> None:
+        mlflow_id = self._ids[step.key]
+        if NAME_TAG in step.tags:
+            self._client.update_run(mlflow_id, name=step.tags[NAME_TAG])
+            self._steps.reach()
+        for params, metrics, tags in _batches(step):
+            self._client.log_batch(mlflow_id, metrics, params, tags)
+            self._steps.reach()
+        for key in step.removed:
+            self._client.delete_tag(mlflow_id, key)
+            self._steps.reach()
 
     def _finish(self, step: Finish) -> None:
         self._client.set_terminated(self._ids[step.key], step.status, step.end_time)
@@ -220,11 +205,21 @@ def _dataset_input(edge: Edge) -> DatasetInput:
     return DatasetInput(dataset, [InputTag("mlflow.data.context", edge.mountpoint[:500])])
 
 
-def _chunks(values: Sequence[T], size: int) -> Iterator[list[T]]:
-    """`values` in lists of at most `size`."""
-    iterator = iter(values)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
+def _batches(step: LogValues) -> Iterator[tuple[list[Param], list[Metric], list[RunTag]]]:
+    """The step's values in as few calls as MLflow takes.
+
+    MLflow stores the params of a call first, then its metrics, then its tags, each for good: a tag that
+    vouches for points is never there before them.
+    """
+    params = [Param(*item) for item in sorted(step.params.items())]
+    metrics = [Metric(point.key, point.value, point.time, point.step) for point in step.points]
+    tags = [RunTag(*item) for item in sorted(step.tags.items())]
+    while len(params) > CHUNK or len(metrics) > METRIC_CHUNK:
+        yield params[:CHUNK], metrics[:METRIC_CHUNK], []
+        params, metrics = params[CHUNK:], metrics[METRIC_CHUNK:]
+    yield params, metrics, tags[:CHUNK]
+    for start in range(CHUNK, len(tags), CHUNK):
+        yield [], [], tags[start : start + CHUNK]
 
 
 @contextmanager

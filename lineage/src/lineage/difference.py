@@ -11,14 +11,12 @@ from .steps import (
     CreateRun,
     Finish,
     LogInputs,
-    LogMetrics,
-    LogParams,
+    LogValues,
     MakeModel,
     Remove,
-    SetTags,
     SetView,
     Step,
-    WriteArtifact,
+    WriteFiles,
 )
 from .wanted import (
     ARTIFACTS_TAG,
@@ -69,22 +67,19 @@ def _steps_of_run(want: Wanted, have: Mirrored | None, ids: Mapping[str, str]) -
         early = {key: value for key, value in tags.items() if key not in CLOSING_TAGS}
         yield CreateRun(want, early)
         have = Mirrored("", want.key, want.run_id, False, "RUNNING", None, tags=early)
-    params = {key: value for key, value in want.params.items() if key not in have.params}
-    if params:
-        yield LogParams(want.key, params)
-    points = _missing_points(want, have)
-    if points:
-        yield LogMetrics(want.key, points)
     edges = tuple(edge for edge in want.edges if (edge.slot, edge.knit_id) not in have.edges)
     if edges:
         yield LogInputs(want.key, edges)
-    for artifact in _changed_artifacts(want, have):
-        yield WriteArtifact(want.key, want.run_id, artifact)
+    files = _changed_files(want, have)
+    if files:
+        yield WriteFiles(want.key, want.run_id, files)
     if want.model is not None and want.model.knit_id not in have.models:
         yield MakeModel(want.key, want.model)
-    change = _tag_change(want, have, tags)
-    if change.tags or change.removed:
-        yield change
+    params = {key: value for key, value in want.params.items() if key not in have.params}
+    changed, removed = _tag_change(want, have, tags)
+    values = LogValues(want.key, params, _missing_points(want, have), changed, removed)
+    if not values.is_empty:
+        yield values
     if (want.end_time is not None) and (have.status, have.end_time) != (want.status, want.end_time):
         yield Finish(want.key, want.status, want.end_time)
 
@@ -121,10 +116,10 @@ def _is_older(point: Point, have: Mirrored) -> bool:
     return latest is not None and (latest.step, latest.time) >= (point.step, point.time)
 
 
-def _changed_artifacts(want: Wanted, have: Mirrored) -> list[Artifact]:
-    """Artifacts whose identity is not the one the run's tag vouches for."""
+def _changed_files(want: Wanted, have: Mirrored) -> tuple[Artifact, ...]:
+    """Files whose identity is not the one the run's tag vouches for."""
     vouched = _read_artifacts_tag(have.tags.get(ARTIFACTS_TAG, "{}"))
-    return [found for found in want.artifacts if vouched.get(found.path) != found.identity]
+    return tuple(found for found in want.artifacts if vouched.get(found.path) != found.identity)
 
 
 def _read_artifacts_tag(text: str) -> dict[str, object]:
@@ -158,8 +153,10 @@ def find_conflicts(want: Wanted, have: Mirrored) -> list[str]:
     return sorted(found)
 
 
-def _tag_change(want: Wanted, have: Mirrored, tags: Mapping[str, str]) -> SetTags:
-    """Tags to set or remove. The source wins for ours; a note the user edited stays the user's."""
+def _tag_change(
+    want: Wanted, have: Mirrored, tags: Mapping[str, str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Tags to set, and to remove. The source wins for ours; a note the user edited stays the user's."""
     wanted = dict(tags)
     conflicts = find_conflicts(want, have)
     if conflicts:
@@ -172,7 +169,7 @@ def _tag_change(want: Wanted, have: Mirrored, tags: Mapping[str, str]) -> SetTag
         sorted(key for key in have.tags if key.startswith("kf.") and key not in wanted and key not in kept)
     )
     changed = {key: value for key, value in wanted.items() if have.tags.get(key) != value}
-    return SetTags(want.key, changed, removed)
+    return changed, removed
 
 
 def _note_is_edited(have: Mirrored) -> bool:

@@ -10,11 +10,8 @@ from datetime import datetime
 from knitfab.records import Run, Tag
 from newscore.measurement import Measurement
 
-from .keys import (
-    clean_key,
-    is_number,
-    run_key,
-)
+from .graph import Graphs
+from .keys import clean_key, is_number, run_key
 from .note import describe
 from .parts import artifacts_of, edges_of, model_of, params_of
 from .scores import (
@@ -38,12 +35,13 @@ Verdicts = Mapping[str, Sequence[Verdict]]
 
 @dataclass(frozen=True)
 class Mapper:
-    """The snapshot with what every run's mapping needs: children by fine-tune, verdicts, a name."""
+    """The snapshot with what every run's mapping needs: children by fine-tune, verdicts, a name, graphs."""
 
     snapshot: Snapshot
     verdicts: Verdicts
     experiment: str | None
     children: Mapping[str, Sequence[Run]]
+    graphs: Graphs
 
 
 def wanted_runs(
@@ -61,7 +59,7 @@ def wanted_runs(
         parent = snapshot.fine_tune_of(run)
         if parent is not None:
             children.setdefault(parent.run_id, []).append(run)
-    mapper = Mapper(snapshot, verdicts or {}, experiment, children)
+    mapper = Mapper(snapshot, verdicts or {}, experiment, children, Graphs(snapshot))
     ordered = sorted(
         runs,
         key=lambda run: (snapshot.fine_tune_of(run) is not None, run.updated_at, run.run_id),
@@ -85,7 +83,7 @@ def _map_run(mapper: Mapper, run: Run) -> Wanted:
     verdicts = mapper.verdicts.get(run.run_id, ())
     metrics += copied + [point for verdict in verdicts for point in _verdict_points(verdict)]
     params, long_values = params_of(snapshot, run, measurement)
-    artifacts = artifacts_of(snapshot, run, measurement, long_values)
+    artifacts = artifacts_of(run, mapper.graphs.text(run), measurement, long_values)
     tags = {
         **identity_tags(snapshot, run),
         **plan_tags(run),

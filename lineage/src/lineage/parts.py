@@ -13,7 +13,7 @@ from newscore.measurement import Measurement
 from .keys import PARAM_LIMIT, clean_key, fit, flatten, join_tags, name_slots, sha256_text
 from .redact import redact, redact_text
 from .scores import DATASET, drop_mountpoints
-from .snapshot import MODEL, TERMINAL, Snapshot, lineage_graph
+from .snapshot import MODEL, TERMINAL, Snapshot
 from .wanted import Artifact, Edge, Model
 
 
@@ -57,28 +57,24 @@ def edges_of(snapshot: Snapshot, run: Run) -> tuple[Edge, ...]:
 
 
 def artifacts_of(
-    snapshot: Snapshot, run: Run, measurement: Measurement | None, long_values: Mapping[str, str]
+    run: Run, graph: str, measurement: Measurement | None, long_values: Mapping[str, str]
 ) -> tuple[Artifact, ...]:
     """The whole upstream graph, what was measured, values too long for MLflow, and the log."""
-    texts = {"knitfab/lineage.json": lineage_graph(snapshot, run)}
+    texts = {"knitfab/lineage.json": graph}
     if measurement is not None:
-        texts["knitfab/measurement.json"] = {
-            key: value for key, value in vars(measurement).items() if key != "curve"
-        }
+        measured = {key: value for key, value in vars(measurement).items() if key != "curve"}
+        texts["knitfab/measurement.json"] = pretty_json(measured)
     if long_values:
-        texts["knitfab/long-values.json"] = dict(long_values)
-    artifacts = []
-    for path, value in sorted(texts.items()):
-        text = redact_text(pretty_json(value))
-        artifacts.append(Artifact(path, f"sha256:{sha256_text(text)}", text))
+        texts["knitfab/long-values.json"] = pretty_json(dict(long_values))
+    artifacts = [Artifact(path, f"sha256:{sha256_text(text)}", text) for path, text in sorted(texts.items())]
     if run.log is not None and run.status in TERMINAL:
         artifacts.append(Artifact("knitfab/log.txt", f"knitId:{run.log.knit_id}", None))
     return tuple(artifacts)
 
 
 def pretty_json(value: object) -> str:
-    """JSON for people: indented, sorted, ends in a newline."""
-    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    """JSON for people: indented, sorted, ends in a newline; secrets withheld."""
+    return redact_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
 def model_of(snapshot: Snapshot, run: Run, measurement: Measurement | None, name: str) -> Model | None:

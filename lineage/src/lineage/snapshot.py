@@ -3,8 +3,8 @@
 A value with look-ups; reading it from an engine is reading.py. Knows neither HTTP nor MLflow.
 """
 
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -39,6 +39,15 @@ class Snapshot:
             if run.log is not None and run.log.knit_id:
                 makers[run.log.knit_id] = run
         return makers
+
+    @cached_property
+    def readers(self) -> Mapping[str, Sequence[Run]]:
+        """The Runs that read each knitId."""
+        readers: defaultdict[str, list[Run]] = defaultdict(list)
+        for run in self.runs.values():
+            for knit_id in {entry.knit_id for entry in run.inputs}:
+                readers[knit_id].append(run)
+        return readers
 
     def tags_of(self, assignment: Assignment) -> tuple[Tag, ...]:
         """The Data's tags of today, or the mountpoint's where the Data is gone."""
@@ -79,45 +88,3 @@ class Snapshot:
         if self.makes_model(run):
             return None
         return next((found for found in self.ancestors(run) if self.makes_model(found)), None)
-
-
-def lineage_graph(snapshot: Snapshot, run: Run) -> dict[str, object]:
-    """Everything upstream of `run` as a JSON value: Runs, Data, and the edges between them.
-
-    Sorted, and free of what only this moment shows (nominations, other downstreams): the same
-    history gives the same text.
-    """
-    runs = sorted([run, *snapshot.ancestors(run)], key=lambda found: found.run_id)
-    knit_ids = {entry.knit_id for found in runs for entry in [*found.inputs, *found.outputs]}
-    knit_ids |= {found.log.knit_id for found in runs if found.log is not None}
-    return {
-        "schema": 1,
-        "run": run.run_id,
-        "runs": [_run_node(found) for found in runs],
-        "data": [_data_node(snapshot, knit_id) for knit_id in sorted(knit_ids - {""})],
-    }
-
-
-def _run_node(run: Run) -> dict[str, object]:
-    """One Run of the graph with its edges."""
-    return {
-        "runId": run.run_id,
-        "status": run.status,
-        "updatedAt": run.updated_at.isoformat(),
-        "planId": run.plan.plan_id,
-        "image": run.plan.image,
-        "entrypoint": list(run.plan.entrypoint),
-        "args": list(run.plan.args),
-        "annotations": [f"{key}={value}" for key, value in sorted(run.plan.annotations)],
-        "inputs": {entry.path: entry.knit_id for entry in run.inputs},
-        "outputs": {entry.path: entry.knit_id for entry in run.outputs},
-        "log": run.log.knit_id if run.log is not None else None,
-    }
-
-
-def _data_node(snapshot: Snapshot, knit_id: str) -> dict[str, object]:
-    """One Data of the graph; one the engine no longer has is marked as gone."""
-    found = snapshot.data.get(knit_id)
-    if found is None:
-        return {"knitId": knit_id, "gone": True}
-    return {"knitId": knit_id, "tags": sorted(f"{tag.key}:{tag.value}" for tag in found.tags)}

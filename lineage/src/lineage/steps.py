@@ -4,7 +4,7 @@ Values only; difference.py chooses them, apply.py carries them out.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .wanted import Artifact, Edge, Model, Point, Wanted
 
@@ -18,22 +18,6 @@ class CreateRun:
 
 
 @dataclass(frozen=True)
-class LogParams:
-    """Params the run lacks."""
-
-    key: str
-    params: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class LogMetrics:
-    """Points the run lacks; a point that is there already is not stored twice."""
-
-    key: str
-    points: tuple[Point, ...]
-
-
-@dataclass(frozen=True)
 class LogInputs:
     """Data set edges the run lacks."""
 
@@ -42,21 +26,12 @@ class LogInputs:
 
 
 @dataclass(frozen=True)
-class WriteArtifact:
-    """A file that is absent or differs."""
+class WriteFiles:
+    """Files that are absent or differ."""
 
     key: str
     run_id: str
-    artifact: Artifact
-
-
-@dataclass(frozen=True)
-class SetTags:
-    """Tags to set, and tags of ours to remove."""
-
-    key: str
-    tags: Mapping[str, str]
-    removed: tuple[str, ...] = ()
+    files: tuple[Artifact, ...]
 
 
 @dataclass(frozen=True)
@@ -65,6 +40,26 @@ class MakeModel:
 
     key: str
     model: Model
+
+
+@dataclass(frozen=True)
+class LogValues:
+    """Params and points the run lacks, tags to set, and tags of ours to remove.
+
+    Tags come last, for some of them vouch for the points and the files. A point that is there already
+    is not stored twice.
+    """
+
+    key: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    points: tuple[Point, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    removed: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (self.params or self.points or self.tags or self.removed)
 
 
 @dataclass(frozen=True)
@@ -93,15 +88,4 @@ class SetView:
     value: str
 
 
-Step = (
-    CreateRun
-    | LogParams
-    | LogMetrics
-    | LogInputs
-    | WriteArtifact
-    | SetTags
-    | MakeModel
-    | Finish
-    | Remove
-    | SetView
-)
+Step = CreateRun | LogInputs | WriteFiles | MakeModel | LogValues | Finish | Remove | SetView

@@ -8,7 +8,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from knitfab.records import Run
 from newscore.comparison import compare, holm
 from newscore.errors import NewsError
 from newscore.predictions import Predictions, read_predictions
@@ -153,20 +152,19 @@ def _to_standing(snapshot: Snapshot, entry: Entry, against: Against | None, is_b
     return Standing(
         entry=entry,
         scores=dict(measured.summary) if measured is not None else {},
-        judged=_judges_of(snapshot, predict, entry.knit_id),
+        judged=_judges_of(snapshot, entry.knit_id),
         train_seconds=trained.cost.get("wall_seconds") if trained is not None else None,
         against=against,
         is_bar=is_bar,
     )
 
 
-def _judges_of(snapshot: Snapshot, predict: Run, knit_id: str) -> tuple[Judged, ...]:
+def _judges_of(snapshot: Snapshot, knit_id: str) -> tuple[Judged, ...]:
     """The scores of all judges that read these predictions, the newest of each judge."""
     found: dict[str, Judged] = {}
-    for run in sorted(snapshot.runs.values(), key=lambda run: (run.updated_at, run.run_id)):
-        measurement = snapshot.measurement_of(run) if run.run_id != predict.run_id else None
-        reads = any(entry.knit_id == knit_id for entry in run.inputs)
-        if measurement is None or measurement.kind != "judge" or not reads:
+    for run in sorted(snapshot.readers.get(knit_id, ()), key=lambda run: (run.updated_at, run.run_id)):
+        measurement = snapshot.measurement_of(run)
+        if measurement is None or measurement.kind != "judge":
             continue
         summary = measurement.summary
         found[measurement.name] = Judged(

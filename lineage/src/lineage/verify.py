@@ -15,20 +15,10 @@ from .mapping import wanted_runs
 from .reading import Progress, read_snapshot
 from .settings import Options
 from .source import Source
-from .steps import (
-    CreateRun,
-    Finish,
-    LogInputs,
-    LogMetrics,
-    LogParams,
-    MakeModel,
-    SetTags,
-    Step,
-    WriteArtifact,
-)
+from .steps import CreateRun, Finish, LogInputs, LogValues, MakeModel, Step, WriteFiles
 from .tracker import Tracker, talking_to
 from .verdicts import find_verdicts
-from .wanted import Mirrored, Point, Wanted
+from .wanted import NAME_TAG, Mirrored, Point, Wanted
 
 
 @dataclass(frozen=True)
@@ -64,7 +54,7 @@ def verify(source: Source, tracker: Tracker, options: Options, tell: Progress) -
         verdicts = find_verdicts(source, snapshot, ledger, options.bar_head, tell)
     wanted = wanted_runs(snapshot, verdicts, options.experiment)
     kept, twins = keep_one_of_each(tracker.read(options.source_name), {})
-    drift = [_say(step, kept) for step in find_steps(wanted, kept)]
+    drift = [line for step in find_steps(wanted, kept) for line in _say(step, kept)]
     drift += [f"{twin.mlflow_id}: a second mirror of the same Run" for twin in twins]
     drift += _surplus(wanted, kept)
     pairs = [(want, kept[want.key]) for want in wanted if want.key in kept]
@@ -120,27 +110,31 @@ def _deep_differences(source: Source, tracker: Tracker, want: Wanted, have: Mirr
                 yield f"file {artifact.path} has other bytes"
 
 
-def _say(step: Step, kept: Mapping[str, Mirrored]) -> str:
-    """A step a sync would take, as a difference."""
-    match step:
-        case CreateRun(wanted=wanted):
-            return f"{wanted.name}: not mirrored"
-        case LogParams(params=params):
-            what = f"params {', '.join(sorted(params))} absent"
-        case LogMetrics(points=points):
-            what = f"metrics {', '.join(sorted({point.key for point in points}))} absent or older"
-        case LogInputs(edges=edges):
-            what = f"inputs {', '.join(edge.slot for edge in edges)} absent"
-        case WriteArtifact(artifact=artifact):
-            what = f"file {artifact.path} absent or older"
-        case SetTags(tags=tags, removed=removed):
-            what = f"tags {', '.join([*sorted(tags), *removed])} differ"
-        case MakeModel(model=model):
-            what = f"model {model.name} absent or incomplete"
-        case Finish(status=status):
-            what = f"not {status}"
-        case _:
-            what = "to be taken away"
+def _say(step: Step, kept: Mapping[str, Mirrored]) -> Iterator[str]:
+    """A step a sync would take, as differences."""
+    if isinstance(step, CreateRun):
+        yield f"{step.wanted.name}: not mirrored"
+        return
     key = getattr(step, "key", "")
-    name = kept[key].tags.get("mlflow.runName", key) if key in kept else key
-    return f"{name}: {what}"
+    name = kept[key].tags.get(NAME_TAG, key) if key in kept else key
+    yield from (f"{name}: {reason}" for reason in _reasons(step))
+
+
+def _reasons(step: Step) -> Iterator[str]:
+    """What a step would mend."""
+    match step:
+        case LogInputs(edges=edges):
+            yield f"inputs {', '.join(edge.slot for edge in edges)} absent"
+        case WriteFiles(files=files):
+            yield f"files {', '.join(file.path for file in files)} absent or older"
+        case MakeModel(model=model):
+            yield f"model {model.name} absent or incomplete"
+        case LogValues(params=params, points=points, tags=tags, removed=removed):
+            if params:
+                yield f"params {', '.join(sorted(params))} absent"
+            if points:
+                yield f"metrics {', '.join(sorted({point.key for point in points}))} absent or older"
+            if tags or removed:
+                yield f"tags {', '.join([*sorted(tags), *removed])} differ"
+        case Finish(status=status):
+            yield f"not {status}"
