@@ -66,6 +66,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     )
     assert result.stdout.endswith("set()\n")
     assert "knit-mlflow COMMAND" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(

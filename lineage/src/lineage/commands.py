@@ -15,7 +15,16 @@ from knitfab.errors import KnitError
 from newscore.errors import NewsError
 from newscore.settings import parse_settings
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from .ledger import Ledger, open_ledger
 from .settings import (
@@ -39,7 +48,7 @@ Tell = Callable[[str, int, int], None]
 
 
 def run_sync(argv: Sequence[str]) -> None:
-    """Mirror Runs, knitIds, params and metrics into MLflow; again and again with --watch."""
+    """Mirror Runs, knitIds, params and metrics into MLflow."""
     settings = parse_settings(
         SyncSettings, argv, program="knit-mlflow sync", description=run_sync.__doc__ or ""
     )
@@ -90,7 +99,7 @@ def sync_round(source: Source, tracker: "Tracker", ledger: Ledger, settings: Syn
 
 
 def run_verify(argv: Sequence[str]) -> None:
-    """Prove that MLflow equals the source; exit code 3 names every difference."""
+    """Prove that MLflow equals the source; exit code 3 is a difference."""
     settings = parse_settings(
         VerifySettings, argv, program="knit-mlflow verify", description=run_verify.__doc__ or ""
     )
@@ -110,7 +119,7 @@ def run_verify(argv: Sequence[str]) -> None:
 
 
 def run_compare(argv: Sequence[str]) -> None:
-    """Compare every fine-tune with the bar on the same articles, and say in words what that shows."""
+    """Compare fine-tunes with the bar on the same articles."""
     settings = parse_settings(
         CompareSettings, argv, program="knit-mlflow compare", description=run_compare.__doc__ or ""
     )
@@ -149,7 +158,7 @@ def run_ui(argv: Sequence[str]) -> None:
 
 
 def run_resolve(argv: Sequence[str]) -> None:
-    """Find the MLflow runs of a runId or knitId, and Knitfab's ids of an MLflow run."""
+    """Find the MLflow runs of a runId or knitId, and the other way round."""
     keys = [word for word in argv[:1] if not word.startswith("-")]
     settings = parse_settings(
         ResolveSettings,
@@ -194,11 +203,31 @@ def open_source(settings: FromSource) -> Iterator[Source]:
         raise NewsError(f"the source failed: {error.message}.", code="unreachable") from error
 
 
+class RateColumn(ProgressColumn):
+    """How many a second, once that is known."""
+
+    def render(self, task: Task) -> Text:
+        """The text of one task."""
+        return Text(f"{task.speed:.1f}/s" if task.speed else "")
+
+
 @contextmanager
 def showing_progress() -> Iterator[Tell]:
-    """A progress bar on a terminal's stderr, gone when done; nothing elsewhere."""
+    """A progress bar with rate and time left on a terminal's stderr, gone when done; nothing elsewhere."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        RateColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("reading Runs", total=None)
-        yield lambda what, done, of: progress.update(task, description=what, completed=done, total=of)
+        bar = progress.add_task("reading Runs", total=None)
+
+        def tell(what: str, done: int, of: int) -> None:
+            if progress.tasks[0].description != what:
+                progress.reset(bar, description=what)  # or the rate would be that of another kind of work
+            progress.update(bar, completed=done, total=of)
+
+        yield tell
