@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from imagelock.attachment import Expected, check_attachments
+from imagelock.attachment import Expected, check_attachments, named_commits
 from imagelock.canonical import sha256_bytes
 from imagelock.compare import Verdict
 from imagelock.layercache import code_digest
@@ -38,7 +38,7 @@ def test_any_flipped_bit_is_found(tree: TinyTree, registry: Registry, registry_r
         verdict = judge(tree, registry)
         assert verdict is not None
         assert verdict.result == "attachment"
-        assert sha256_bytes(data) in verdict.sentence
+        assert sha256_bytes(data) in verdict.differences[0]
 
 
 @pytest.mark.parametrize("file", ["sbom.cdx.json", "provenance.json"])
@@ -61,6 +61,17 @@ def test_a_forged_document_is_found(
         (registry_root / "manifests" / "tiny" / str(row["digest"]).replace(":", "@")).write_bytes(b"{}")
     assert registry.referrers("tiny", digest) == []  # damaged on the registry's disk: it has none
     assert judge(tree, registry) is None
+
+
+def test_a_damaged_sbom_does_not_hide_the_provenance(
+    tree: TinyTree, registry: Registry, registry_root: Path
+) -> None:
+    note = tree.build().note
+    push(tree.project, "tiny", registry)
+    sbom = (tree.project.layout("tiny").path / "sbom.cdx.json").read_bytes()
+    (registry_root / "blobs" / sha256_bytes(sbom)).write_bytes(b"damaged")
+    recorded = RecordedRegistry(registry, "tiny")
+    assert named_commits(recorded, note["manifest_digest"]) == [note["commit"]]
 
 
 def flipped(data: bytes, chance: random.Random) -> bytes:

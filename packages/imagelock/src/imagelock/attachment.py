@@ -13,12 +13,12 @@ from typing import Any
 
 from imagelock.canonical import canonical_json
 from imagelock.compare import SHOWN, Verdict, differing_fields
-from imagelock.errors import ImageError
 from imagelock.layout import Layout
 from imagelock.recorded import Recorded
 
 PROVENANCE = "provenance.json"
 COMMIT = re.compile(r"[0-9a-f]{40,64}")
+LONG = 400  # of a document that is none, so much is shown
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,12 @@ def check_attachments(recorded: Recorded, expected: Expected, rebuilt: Layout) -
 
     A registry may hold several of a kind, from several builds or tools: one that fits is enough.
     """
-    try:
-        attached = recorded.attached(expected.digest)
-    except ImageError as error:
-        if error.code != "corrupt":
-            raise
-        return Verdict(
-            "attachment", f"the image is what its commit gives, a document beside it is not: {error}"
-        )
-    for file, found in attached.items():
+    for file, found in recorded.attached(expected.digest).items():
         wanted = comparable(file, (rebuilt.path / file).read_bytes(), expected)
         told = [comparable(file, data, expected) for data in found]
         if told and wanted not in told:
-            lines = differing_fields(told[0], wanted)
+            unreadable = told[0].get("unreadable")
+            lines = [unreadable[:LONG]] if unreadable else differing_fields(told[0], wanted)
             return Verdict("attachment", f"the image is what its commit gives, its {file} is not; if another "
                            "imagelock wrote it, --assembler commit tells", tuple(lines[:SHOWN]))  # fmt: skip
     return None
@@ -61,13 +54,8 @@ def check_attachments(recorded: Recorded, expected: Expected, rebuilt: Layout) -
 
 def named_commits(recorded: Recorded, digest: str) -> list[str]:
     """The commits that attached provenances say an image was built from; unreadable ones say nothing here."""
-    try:
-        attached = recorded.attached(digest).get(PROVENANCE, [])
-    except ImageError as error:
-        if error.code != "corrupt":
-            raise
-        return []
-    return [commit for commit in map(commit_of, attached) if COMMIT.fullmatch(commit)]
+    commits = map(commit_of, recorded.attached(digest).get(PROVENANCE, []))
+    return [commit for commit in commits if COMMIT.fullmatch(commit)]
 
 
 def commit_of(provenance: bytes) -> str:
@@ -79,7 +67,7 @@ def commit_of(provenance: bytes) -> str:
         return ""
 
 
-def comparable(file: str, data: bytes, expected: Expected) -> Any:
+def comparable(file: str, data: bytes, expected: Expected) -> dict[str, Any]:
     """A document as far as it must be equal: all of it, byte for byte, but for a provenance's commit and
     assembler, which may be any that give this image.
     """

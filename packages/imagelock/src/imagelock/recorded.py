@@ -106,7 +106,16 @@ class RecordedRegistry:
         return found
 
     def attachment(self, digest: str) -> bytes:
-        """What a referrer carries: its one layer."""
+        """The document that a referrer carries; of a damaged one, what is wrong with it."""
+        try:
+            return self.read_attachment(digest)
+        except ImageError as error:
+            if error.code != "corrupt":
+                raise
+            return str(error).encode()
+
+    def read_attachment(self, digest: str) -> bytes:
+        """A referrer's one layer."""
         manifest = parse_object(self.manifest(digest), f"the referrer sha256:{digest}")
         layers = manifest.get("layers")
         if not isinstance(layers, list) or len(layers) != 1 or not is_descriptor(layers[0]):
