@@ -46,6 +46,13 @@ def test_the_locks_of_this_tree_name_no_host() -> None:
         ("wheels = [", "wheels = 1\nx = [", "not a lock"),
         ("wheels = [", "wheels = ['a', ", "'a' is no row"),
         ('created = "', 'created = 2026-01-01 # "', "created is no text"),
+        ('created = "', 'created = "\\u0000', "no date like 2026-01-31T12:00:00Z"),
+        (f"format = {FORMAT}", "format = true", "format True"),
+        (
+            "base = []",
+            'base = [{ kind = "x", index = 0, media-type = "a", size = 1, sha256 = "" }]',
+            "valid kind",
+        ),
         # pip and apt would take these as options, and write or read what they say.
         ('name = "tinypkg"', 'name = "\\n--no-binary x\\n--find-links /x\\nx"', "no valid name"),
         ('name = "tinylib"', 'name = "-oDir::Bin::methods=/x"', "no valid name"),
@@ -64,6 +71,16 @@ def test_a_package_that_stands_twice_is_refused(tree: TinyTree) -> None:
     text = format_lock(replace(lock, wheels=lock.wheels * 2))
     with pytest.raises(ImageError, match="names tinypkg twice: restore it from git"):
         parse_lock(text, "here")
+
+
+@pytest.mark.parametrize(("old", "new"), [('image = "tiny"', 'image = "x"'), ("linux/amd64", "linux/arm64")])
+def test_another_images_lock_is_refused(tree: TinyTree, old: str, new: str) -> None:
+    path = tree.image_toml.with_name("image.lock")
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(
+        ImageError, match=r"image\.lock is one of '\w+' for 'linux/\w+': run `imagelock lock tiny`"
+    ):
+        tree.build()
 
 
 def test_an_absent_lock_says_what_to_run(tmp_path: Path) -> None:

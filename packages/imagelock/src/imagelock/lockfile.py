@@ -20,7 +20,9 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:!_-]*")  # names, versions, architectures, layers
 FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:!_%-]*\.whl")
 PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+~:!_%/-]*")  # pool paths, media types
-FORMS = {"file": FILE, "pool": PATH, "media_type": PATH, "sha256": SHA256}
+KIND = re.compile(r"manifest|config|layer")
+DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+FORMS = {"file": FILE, "pool": PATH, "media_type": PATH, "sha256": SHA256, "kind": KIND}
 RESTORE = "restore it from git, or run `imagelock lock`"
 
 
@@ -122,7 +124,7 @@ def parse_lock(text: str, where: str) -> Lock:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ImageError(f"{where} is not valid TOML: {error}: {RESTORE}", code="corrupt") from None
-    if raw.get("format") != FORMAT:
+    if type(raw.get("format")) is not int or raw["format"] != FORMAT:
         raise ImageError(
             f"{where} has format {raw.get('format')!r}; this imagelock reads format {FORMAT}: "
             "use the imagelock of that commit",
@@ -155,10 +157,12 @@ def parse_row(row_class: type, row: object) -> Any:
 
 
 def check_lock(lock: Lock) -> None:
-    """ValueError when what stands above the rows is no text, or a package stands twice."""
+    """TypeError, ValueError when what stands above the rows is no text or date, or a package stands twice."""
     for key in ("image", "platform", "created", "resolved_from"):
         if not isinstance(getattr(lock, key), str):
             raise TypeError(f"{key.replace('_', '-')} is no text")
+    if not DATE.fullmatch(lock.created):
+        raise ValueError(f"created is {lock.created!r}, no date like 2026-01-31T12:00:00Z")
     for rows in (lock.debs, lock.wheels):
         names = [row.name for row in rows]
         if twice := sorted({name for name in names if names.count(name) > 1}):

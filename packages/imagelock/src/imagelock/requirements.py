@@ -56,6 +56,9 @@ def full_python_version(declaration: Declaration, debs: Sequence[LockedDeb]) -> 
 def check_current(root: Path, declaration: Declaration, lock: Lock) -> None:
     """ImageError when image.toml or a workspace package wants what the lock does not have."""
     remedy = f"run `imagelock lock {declaration.name}`"
+    if (lock.image, lock.platform) != (declaration.name, declaration.platform):
+        raise ImageError(f"images/{declaration.name}/image.lock is one of {lock.image!r} for "
+                         f"{lock.platform!r}: {remedy}", code="stale")  # fmt: skip
     if lock.resolved_from != declaration.resolving_hash():
         raise ImageError(f"images/{declaration.name}/image.lock is older than its image.toml: "
                          f"{remedy}", code="stale")  # fmt: skip
