@@ -6,10 +6,11 @@ import multiprocessing
 import os
 import random
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -220,3 +221,22 @@ def kill_soon(server: Server, root: Path, dice: random.Random) -> threading.Time
     timer = threading.Timer(dice.uniform(0.0, 0.2), strike)
     timer.start()
     return timer
+
+
+def test_a_run_that_can_not_be_finished_holds_up_no_start(tmp_path: Path, source: Path) -> None:
+    """Something lies where its output belongs: it keeps its content until that is gone, and others go on."""
+    root = tmp_path / "root"
+    with started(root, KillAt("run.completing")) as server:
+        assert not survive(server, source)
+    with closing(sqlite3.connect(root / "knitlite.sqlite")) as store:
+        query = (
+            "SELECT knit_id FROM data JOIN runs USING (run_id) WHERE status = 'completing' AND position = 0"
+        )
+        (knit_id,) = store.execute(query).fetchone()
+    obstacle = root / "data" / knit_id / "something"
+    obstacle.mkdir(parents=True)
+    with started(root, NoFaults()) as server:
+        server.engine.push_data(source)
+        obstacle.rmdir()
+        assert survive(server, source)
+    check_end(root, tmp_path)

@@ -75,7 +75,7 @@ class Folders:
     def discard(self, path: Path) -> None:
         """Remove a folder and all in it; nothing happens when it does not exist.
 
-        Another user's folders in it, which a container left shut, stay in the garbage.
+        What can't be deleted (what a container left shut, a mount) stays in the garbage.
         """
         if not is_real_folder(path):
             path.unlink(missing_ok=True)
@@ -83,16 +83,16 @@ class Folders:
         open_folder(path)
         doomed = self.garbage / uuid4().hex
         path.rename(doomed)
-        with contextlib.suppress(PermissionError):
+        with contextlib.suppress(OSError):
             remove_tree(doomed)
 
-    def empty_garbage(self) -> list[PermissionError]:
+    def empty_garbage(self) -> list[OSError]:
         """Delete what an earlier process had no time to delete; why some of it can't be."""
         refused = []
         for path in self.garbage.iterdir():
             try:
                 remove_tree(path)
-            except PermissionError as error:
+            except OSError as error:
                 refused.append(error)
         return refused
 

@@ -14,6 +14,7 @@ from knitlite.run_rows import RunQuery, RunRow, find_runs
 from knitlite.runners import Runner
 from knitlite.runners.kinds import find_runners
 from knitlite.statuses import EXECUTING, UNFINISHED
+from knitlite.trouble import is_passing
 from knitlite.uploads import fail
 
 
@@ -54,7 +55,7 @@ def _end_orphan(
 
 def _settle_run(core: Core, run: RunRow) -> None:
     if run.status not in EXECUTING:
-        complete(core, run.run_id)
+        _finish(core, run.run_id)
         return
     with core.database.write() as tx:
         run_rows.restart_if_executing(tx, run.run_id, core.clock.now())
@@ -66,18 +67,30 @@ def _settle_upload(core: Core, run: RunRow) -> None:
     if run.status in EXECUTING:
         fail(core, run.run_id, knit_id)
     else:
-        complete(core, run.run_id)
+        _finish(core, run.run_id)
+
+
+def _finish(core: Core, run_id: str) -> None:
+    """At once, unless something is wrong with this Run: then the dispatcher tries again, and others go on."""
+    try:
+        complete(core, run_id)
+    except OSError as error:
+        if is_passing(error):
+            raise
+        print(f"knitlite: run {run_id} can't be finished yet: {error}", file=sys.stderr, flush=True)
 
 
 def _remove_debris(core: Core) -> None:
     """Folders no row speaks of: Runs and Data deleted just before the end."""
     folders = core.folders
+    ending = "SELECT run_id FROM runs WHERE status IN ('completing', 'aborting')"
     with core.database.read() as tx:
         data = _ids(tx, "SELECT knit_id FROM data")
+        wanted = _ids(tx, ending) | _ids(tx, f"SELECT knit_id FROM data WHERE run_id IN ({ending})")
     for name in folders.names(folders.data) - data:
         folders.discard(folders.data_path(name))
     for folder in (folders.runs, folders.incoming):
-        for name in folders.names(folder):
+        for name in folders.names(folder) - wanted:
             folders.discard(folder / name)
     for error in folders.empty_garbage():
         remedy = f"its owner or root can: rm -rf {folders.garbage}/*"
