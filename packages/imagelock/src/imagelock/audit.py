@@ -151,7 +151,7 @@ def in_registry(question: Question, digest: str) -> tuple[Recorded, str]:
             raise ImageError(f"{question.name}:{question.tag} stands for {there} in "
                              f"{question.registry.address}: the tag was moved", code="conflict")  # fmt: skip
     if not digest:
-        raise ImageError("an audit against a registry needs a tag or a digest")
+        raise ImageError("an audit against a registry needs --tag or --digest")
     return RecordedRegistry(question.registry, question.name), digest
 
 

@@ -147,7 +147,12 @@ def compare_configs(old: Record, new: Record, rebuilt: Layout) -> Verdict:
         return Verdict("config", "only the hashes of lock or sources differ", tuple(fields[:SHOWN]))
     result = "file-set" if differ.set_differs else "file-content"
     what = "other files are in it" if differ.set_differs else "the same files, other content"
-    return Verdict(result, f"{what} (layers {', '.join(differ.layers)})", tuple(differ.lines[:SHOWN]))
+    sentence = f"{what} (layers {', '.join(differ.layers)})"
+    if relabelled:
+        sentence += (
+            "; its labels tell of another lock or other sources: of another commit, perhaps (--commit)"
+        )
+    return Verdict(result, sentence, tuple(differ.lines[:SHOWN]))
 
 
 def named_layers(record: Record) -> dict[str, int]:

@@ -78,11 +78,7 @@ def write_layer(name: str, entries: Iterable[Entry], blob_path: Path | None, fil
             writer.stored(entry_header(entry))
             digest = write_content(writer, entry, sources)
             if entry.sha256 and digest != entry.sha256:
-                raise ImageError(
-                    f"{entry.owner}: {entry.path!r} has sha256 {digest}, its RECORD says "
-                    f"{entry.sha256}; pick another version",
-                    code="corrupt",
-                )
+                raise unsound(entry, f"has sha256 {digest}, its RECORD says {entry.sha256}")
             files.write(canonical_json(describe(entry, digest, name)) + b"\n")
         writer.stored(end_of_archive(writer.plain_size))
         return writer.finish()
@@ -96,13 +92,18 @@ def write_content(writer: MemberWriter, entry: Entry, sources: Sources) -> str:
         try:
             digest = write_slice(writer, sources.pieces(entry.content), entry.content, entry.size)
         except (ValueError, EOFError, zlib.error) as error:
-            raise ImageError(f"{entry.owner}: {entry.path!r} cannot be read: {error}; pick another version",
-                             code="corrupt") from None  # fmt: skip
+            raise unsound(entry, f"cannot be read ({error})") from None
     else:
         writer.stored(entry.content)
         digest = hashlib.sha256(entry.content).hexdigest()
     writer.stored(padding(entry.size))
     return digest
+
+
+def unsound(entry: Entry, said: str) -> ImageError:
+    """An owner's bytes are not what it promised: by the file in the cache, or by how it was made."""
+    anew = f"delete {entry.content.path} to fetch it anew, or " if isinstance(entry.content, Slice) else ""
+    return ImageError(f"{entry.owner}: {entry.path!r} {said}: {anew}pick another version", code="corrupt")
 
 
 def write_slice(writer: MemberWriter, pieces: Iterable[bytes], part: Slice, size: int) -> str:
