@@ -228,10 +228,12 @@ def read_inputs(bench: Bench) -> None:
 def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--image", default="newsjudge")
-    parser.add_argument("--cache", type=Path, default=default_cache(os.environ))
-    parser.add_argument("--no-docker", action="store_true")
-    parser.add_argument("--no-push", action="store_true")
+    parser.add_argument("--image", default="newsjudge", help="the image to measure (newsjudge)")
+    parser.add_argument(
+        "--cache", type=Path, default=default_cache(os.environ), help="with the fetched inputs"
+    )
+    parser.add_argument("--no-docker", action="store_true", help="measure imagelock alone")
+    parser.add_argument("--no-push", action="store_true", help="measure no pushes")
     parser.add_argument("--forms", default="equivalent,usual,plain", help="which Dockerfiles to measure")
     options = parser.parse_args()
     forms = [] if options.no_docker else options.forms.split(",")
