@@ -8,7 +8,7 @@ from lineage.example import DIGEST, World
 from lineage.ledger import Ledger
 from lineage.mapping import wanted_runs
 from lineage.reading import read_snapshot
-from lineage.snapshot import Snapshot
+from lineage.snapshot import METRICS, Snapshot
 from lineage.tags import Verdict
 from lineage.wanted import Wanted
 
@@ -58,6 +58,17 @@ def test_a_row_holds_hyper_parameters_curve_and_headline_scores(snapshot: Snapsh
     steps = [point.step for point in row.curve if point.key == "train/curve/loss"]
     assert steps == list(range(0, 50, 5))
     assert all(row.start_time <= point.time <= (row.end_time or 0) for point in row.curve)
+
+
+def test_numbers_no_database_has_room_for_end_no_sync(snapshot: Snapshot) -> None:
+    row = by_name(wanted_runs(snapshot))["probe-minilm"]
+    output = snapshot.outputs_tagged(snapshot.runs[row.run_id], METRICS)[0]
+    curve = tuple({"step": step, "loss": 1.0} for step in (0, 7, 2**63))
+    wild = replace(snapshot.measurements[output.knit_id], curve=curve, cost={"wall_seconds": 1e307})
+    measurements = {**snapshot.measurements, output.knit_id: wild}
+    told = by_name(wanted_runs(replace(snapshot, measurements=measurements)))["probe-minilm"]
+    assert (told.start_time, told.end_time) == (0, row.end_time)
+    assert [point.step for point in told.curve] == [0, 7]
 
 
 def test_tags_hold_every_knit_id_and_the_image(snapshot: Snapshot) -> None:

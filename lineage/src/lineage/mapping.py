@@ -119,7 +119,7 @@ def span_of(snapshot: Snapshot, run: Run) -> Span:
     measurement = snapshot.measurement_of(run)
     seconds = measurement.cost.get("wall_seconds") if measurement is not None else None
     if seconds is not None and is_number(seconds):
-        return Span(end - max(0, round(seconds * 1000)), end)
+        return Span(end - round(min(max(0.0, seconds) * 1000, end)), end)  # not before 1970, whatever it says
     born = [
         int(datetime.fromisoformat(tag.value).timestamp() * 1000)
         for entry in run.inputs

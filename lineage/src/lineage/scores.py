@@ -18,6 +18,8 @@ DATASET = Tag("type", "dataset")
 EVAL_HEADLINES = ("accuracy", "macro_f1", "nll", "ece")
 JUDGE_HEADLINES = ("judge_score", "coverage")
 """The few scores a fine-tune's row shows; its child runs hold the rest."""
+STEP_LIMIT = 2**63
+"""The first step that MLflow's databases have no room for."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +99,14 @@ def summary_points(group: str, measurement: Measurement, span: Span) -> list[Poi
 
 
 def curve_points(group: str, measurement: Measurement, span: Span) -> list[Point]:
-    """The training curve, spread evenly over the Run's time: the source gives steps, no clock."""
-    last = max((int(row["step"]) for row in measurement.curve), default=0) or 1
+    """The training curve, spread evenly over the Run's time: the source gives steps, no clock.
+
+    Where two rows have the same step, the later one counts; steps from STEP_LIMIT on are left out.
+    """
+    rows = [row for row in measurement.curve if abs(row["step"]) < STEP_LIMIT]
+    last = max((int(row["step"]) for row in rows), default=0) or 1
     points: dict[tuple[str, int], Point] = {}
-    for row in measurement.curve:
+    for row in rows:
         step = int(row["step"])
         time = span.start + (span.end - span.start) * step // last
         for name, value in sorted(row.items()):
