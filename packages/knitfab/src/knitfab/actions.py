@@ -26,7 +26,7 @@ PLAN_NAME_KEY: Final = "newsloom/plan"
 
 
 def plan_names(plan: Plan | PlanSummary) -> list[str]:
-    """The names that a plan carries across its versions; several where equal plans have several."""
+    """The names that a plan carries across its versions; more than one where plans of an index are equal."""
     return [name for key, name in plan.annotations if key == PLAN_NAME_KEY]
 
 
