@@ -95,12 +95,11 @@ def write_table(table: JudgeTable, path: Path, cells: Sequence[Cell]) -> None:
         "name": table.name,
         "judge": judge,
         "labels": [asdict(label) for label in table.labels.labels],
-        "scores": [[_rounded(score) for score in row] for row in table.scores],
+        "scores": rounded(table.scores),
         "methods": dict(table.methods),
-        "level_mass": table.level_mass
-        and {key: _rounded(value) for key, value in asdict(table.level_mass).items()},
-        "calibration": {key: _rounded(value) for key, value in asdict(table.calibration).items()},
-        "coverage": _rounded(table.coverage),
+        "level_mass": table.level_mass and rounded(asdict(table.level_mass)),
+        "calibration": rounded(asdict(table.calibration)),
+        "coverage": rounded(table.coverage),
         "unscored": table.unscored,
     }
     write_json(path / TABLE_FILE, record)
@@ -166,5 +165,12 @@ def _parse_scores(rows: Any, size: int) -> tuple[tuple[float | None, ...], ...]:
     return scores
 
 
-def _rounded(value: Any) -> Any:
-    return round(value, 6) if isinstance(value, float) else value
+def rounded(value: Any) -> Any:
+    """A JSON-safe value with its fractions cut to six decimals."""
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
+    return value

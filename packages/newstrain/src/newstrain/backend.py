@@ -40,8 +40,3 @@ def prepare(threads: int, seed: int) -> None:
 def threads_in_use() -> int:
     """Threads that torch and the BLAS libraries compute with: another number adds in another order."""
     return torch.get_num_threads()
-
-
-def peak_device_megabytes() -> float:
-    """Most memory the tensors on the GPU took, 0 without one."""
-    return torch.cuda.max_memory_allocated() / 1e6 if torch.cuda.is_available() else 0.0

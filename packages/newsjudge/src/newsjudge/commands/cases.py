@@ -18,7 +18,7 @@ from newscore.settings import settings_to_dict
 
 from newsjudge.cells import CELLS_FILE, Cell, cell_record
 from newsjudge.commands.score import article_texts, describe_score, score_measurement, write_report
-from newsjudge.commands.table import ask_with_progress, judge_name, table_cost
+from newsjudge.commands.table import ask_with_progress, asking_cost, judge_name
 from newsjudge.judge import Case
 from newsjudge.providers import open_judge
 from newsjudge.score import Judged, judge_predictions
@@ -40,7 +40,7 @@ def run(settings: CasesSettings) -> None:
         table, judged, distinct, ledger = judge_cases(settings, predictions, cases)
         write_report(report_path, judged, table, predictions, texts=texts)
         write_lines(report_path / CELLS_FILE, map(cell_record, distinct))
-        cost = table_cost(ledger, time.monotonic() - started)
+        cost = asking_cost(ledger, started)
         resolved = settings_to_dict(settings)
         write_measurement(metrics_path, score_measurement(judged, table, predictions, resolved, cost))
     print(f"{ledger.asked} cases asked, {ledger.found} found in the cache")

@@ -6,7 +6,6 @@ import each other and may live in different environments.
 
 from __future__ import annotations
 
-import resource
 import shutil
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from newscore.subset import take_subset
 from newsjudge.cells import Cell
 from newsjudge.commands.score import RESULT_FILE, describe_score, score_measurement, write_report
 from newsjudge.commands.table import make_table
+from newsjudge.cost import cost_since
 from newsjudge.providers import open_judge
 from newsjudge.score import judge_predictions
 from newsjudge.settings import EvaluateSettings
@@ -55,10 +55,7 @@ def run(settings: EvaluateSettings) -> None:
         texts = {article.id: article.text for article in dataset.articles}
         write_report(out / "report", judged, table, predictions, texts=texts)
         shutil.copyfile(out / "report" / RESULT_FILE, out / RESULT_FILE)
-        cost = {
-            "wall_seconds": round(time.monotonic() - started, 3),
-            "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        }
+        cost = cost_since(started)
         resolved = settings_to_dict(settings)
         write_measurement(out / "metrics", score_measurement(judged, table, predictions, resolved, cost))
     print(describe_score(judged, table))

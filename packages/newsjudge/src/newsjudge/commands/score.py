@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -17,11 +16,12 @@ from newscore.measurement import Measurement, write_measurement
 from newscore.predictions import Predictions, read_predictions
 from newscore.settings import settings_to_dict
 
+from newsjudge.cost import cost_since
 from newsjudge.deepeval_result import deepeval_result
 from newsjudge.report import render_report
 from newsjudge.score import Judged, judge_predictions
 from newsjudge.settings import ScoreSettings
-from newsjudge.table import JudgeTable, read_table
+from newsjudge.table import JudgeTable, read_table, rounded
 
 RESULT_FILE = "deepeval-result.json"
 
@@ -38,10 +38,7 @@ def run(settings: ScoreSettings) -> None:
         staged_folder(settings.save_to / "metrics") as metrics_path,
     ):
         write_report(report_path, judged, table, predictions, texts=texts)
-        cost = {
-            "wall_seconds": round(time.monotonic() - started, 3),
-            "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        }
+        cost = cost_since(started)
         write_measurement(
             metrics_path,
             score_measurement(judged, table, predictions, settings_to_dict(settings), cost),
@@ -86,13 +83,13 @@ def report_record(judged: Judged, table: JudgeTable, predictions: Predictions) -
     """report.json: everything the page shows."""
     return {
         "schema": 1,
-        "summary": _rounded(judged.summary),
-        "details": _rounded(judged.details()),
+        "summary": rounded(judged.summary),
+        "details": rounded(judged.details()),
         "labels": list(table.labels.names),
         "judge": asdict(table.judge) | {"name": table.name, "prompt_sha256": table.prompt_sha256},
-        "calibration": _rounded(asdict(table.calibration)),
-        "level_mass": table.level_mass and _rounded(asdict(table.level_mass)),
-        "scores": _rounded([list(row) for row in table.scores]),
+        "calibration": rounded(asdict(table.calibration)),
+        "level_mass": table.level_mass and rounded(asdict(table.level_mass)),
+        "scores": rounded(table.scores),
         "model": dict(predictions.model),
         "dataset": dict(predictions.dataset),
         "notes": list(score_notes(judged, table)),
@@ -154,13 +151,3 @@ def describe_score(judged: Judged, table: JudgeTable) -> str:
             f"{s['taxonomy_error_severity']:.3f} by the label groups"
         )
     return "\n".join([*lines, *score_notes(judged, table)])
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 6)
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
-    return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
 import tempfile
 import time
@@ -18,6 +17,7 @@ from newscore.measurement import Measurement, write_measurement
 from newscore.settings import settings_to_dict
 
 from newsjudge.cells import Cell, CellCache
+from newsjudge.cost import cost_since
 from newsjudge.judge import Case, Judge, Verdict
 from newsjudge.progress import Progress
 from newsjudge.providers import open_judge
@@ -38,7 +38,7 @@ def run(settings: TableSettings) -> None:
         with closing(judge):
             table, cells, ledger = make_table(settings, judge, labels)
         write_table(table, table_path, cells)
-        cost = table_cost(ledger, time.monotonic() - started)
+        cost = asking_cost(ledger, started)
         resolved = settings_to_dict(settings)
         write_measurement(metrics_path, table_measurement(table, resolved, cost, ledger))
     print(describe_table(table, ledger))
@@ -102,11 +102,10 @@ def judge_name(judge: Judge) -> str:
     return f"{judge.identity.provider}-{safe}"
 
 
-def table_cost(ledger: Ledger, seconds: float) -> dict[str, float]:
-    """What the table took; the only numbers that differ between two equal runs."""
+def asking_cost(ledger: Ledger, started: float) -> dict[str, float]:
+    """What a command that asks a judge took."""
     return {
-        "wall_seconds": round(seconds, 3),
-        "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        **cost_since(started),
         "calls": float(ledger.asked),
         "cells_found": float(ledger.found),
         "prompt_tokens": float(ledger.prompt_tokens),
