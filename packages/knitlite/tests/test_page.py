@@ -41,6 +41,7 @@ os.dup2(ends[0], 3)
 os.dup2(ends[1], 4)
 os.execv(sys.argv[3], sys.argv[3:])
 """
+HASHED = f"next:1-s{'0123456789abcdef' * 4}"
 HOSTILE = (
     "<img src=x onerror=document.title='owned'>",
     "</title><script>document.title='owned'</script>",
@@ -145,7 +146,7 @@ class Pipeline:
         self.apply(
             "good:1", ["sh", "-c", "echo '<b>hello</b>'; echo made > $1/file"], "kind:good", "kind:made"
         )
-        self.apply("next:1", ["sh", "-c", "sleep 0.3; cp $0/file $1/file"], "kind:made", "kind:final")
+        self.apply(HASHED, ["sh", "-c", "sleep 0.3; cp $0/file $1/file"], "kind:made", "kind:final")
         self.apply("bad:1", ["sh", "-c", "echo no; exit 7"], "kind:bad", "kind:never")
         self.good = self.push("good", "kind:good", *(f"hostile:{text}" for text in HOSTILE))
         self.bad = self.push("bad", "kind:bad")
@@ -231,6 +232,9 @@ def test_data(browser: Browser, pipeline: Pipeline) -> None:
     text = browser.text()
     for data in pipeline.service.engine.find_data():
         assert data.knit_id[:8] in text
+    assert HASHED not in text  # the hash is cut where it is read, and whole where one points at it
+    assert f"{HASHED[:20]}…" in text
+    assert browser.run(f"document.querySelectorAll('[title=\"example/{HASHED}\"]').length") == 2
     assert (
         browser.run("[...document.querySelectorAll('.status')].filter(e => e.innerText === 'failed').length")
         == 2
@@ -291,7 +295,7 @@ def test_lineage(browser: Browser, pipeline: Pipeline) -> None:
     browser.open(f"{pipeline.origin}/#/lineage/{made}")
     browser.wait("document.querySelector('svg a')")
     keys = browser.run("[...document.querySelectorAll('.graph a')].map(a => a.dataset.key.slice(5))")
-    first, after = pipeline.run_of("good:1"), pipeline.run_of("next:1")
+    first, after = pipeline.run_of("good:1"), pipeline.run_of(HASHED)
     assert after.log is not None
     expected = {
         pipeline.good.knit_id,

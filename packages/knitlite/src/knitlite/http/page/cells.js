@@ -2,7 +2,7 @@
 
 import { ask, hasToken } from "./api.js";
 import { make } from "./elements.js";
-import { brief, commandOf, isSystem, isUpload, lookOf, ownTags, planLabel } from "./records.js";
+import { brief, briefImage, commandOf, isSystem, isUpload, lookOf, ownTags, planLabel } from "./records.js";
 
 export const toLineage = (id) => `#/lineage/${id}`;
 export const toRun = (id) => `#/run/${id}`;
@@ -69,13 +69,14 @@ export function runStatus(run) {
 /** A plan by its image and command. */
 export function planCell(plan) {
   const command = make("span", { className: "command", title: commandOf(plan) }, commandOf(plan));
-  return make("span", {}, isUpload(plan) ? planLabel(plan) : plan.image, command);
+  const name = isUpload(plan) ? planLabel(plan) : briefImage(plan.image);
+  return make("span", { title: plan.image ?? "" }, name, command);
 }
 
 /** What made a datum. */
 export function makerCell({ run }) {
   if (isUpload(run.plan)) return planLabel(run.plan);
-  return make("span", { className: "ref" }, `${planLabel(run.plan)} `, idLink(toRun(run.runId), run.runId));
+  return make("span", { className: "ref", title: run.plan.image }, `${planLabel(run.plan)} `, idLink(toRun(run.runId), run.runId));
 }
 
 /** Data at the mountpoints of a Run. */

@@ -27,7 +27,9 @@ const DATA = {
   newestFirst: true,
   status: dataStatus,
   statuses: ["ready", "processing", "failed"],
-  words: ({ knitId, tags, upstream: { run } }) => [knitId, run.runId, planLabel(run.plan), ...tags],
+  words: ({ knitId, tags, upstream: { run } }) => {
+    return [knitId, run.runId, planLabel(run.plan), run.plan.image ?? "", ...tags];
+  },
   columns: {
     Data: (data) => copyable(data.knitId, toLineage(data.knitId)),
     Tags: (data) => chips(data.tags),

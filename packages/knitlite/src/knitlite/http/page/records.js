@@ -8,8 +8,10 @@ export const isSystem = (tag) => tag.startsWith("knit#");
 export const ownTags = (tags) => tags.filter((tag) => !isSystem(tag)).sort((a, b) => a.length - b.length);
 
 export const isUpload = (plan) => plan.image === undefined;
+/** An image's name with the hashes in it cut: whoever wants them whole finds them in the cell's title. */
+export const briefImage = (image) => image.replace(/([0-9a-f]{12})[0-9a-f]{28,}/g, "$1…");
 export const planLabel = (plan) =>
-  isUpload(plan) ? plan.name.replace("knit#", "") : plan.image.split("/").at(-1);
+  isUpload(plan) ? plan.name.replace("knit#", "") : briefImage(plan.image.split("/").at(-1));
 export const commandOf = (plan) => [...(plan.entrypoint ?? []), ...(plan.args ?? [])].join(" ");
 
 export const dataStatus = (data) => valueOf(data.tags, "knit#transient") ?? "ready";
