@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -111,7 +112,9 @@ def test_the_story_sync_verify_compare_resolve(
     assert "lora-minilm-2e-04 is better than tfidf-svm" in " ".join(told.stdout.split())
     board = json.loads((tmp_path / "out.json").read_text())["boards"][0]
     model = next(line["entry"]["run_id"] for line in board["standings"] if line["entry"]["head"] == "probe")
-    assert "probe-minilm" in call("resolve", model).stdout
+    resolved = call("resolve", model).stdout
+    assert "probe-minilm" in resolved
+    assert re.search(r"^  image +registry\.example/newsloom/\S+\n  commit +c0ffee", resolved, re.MULTILINE)
 
     (archive / "runs.json").write_text((archive / "runs.json").read_text().replace("c0ffee", "decaf"))
     drifted = call("verify", *source)

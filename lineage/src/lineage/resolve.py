@@ -27,6 +27,10 @@ class Match:
             f"  Knitfab Run {self.run.run_id} of source {tags.get('kf.source', '?')}, plan "
             f"{tags.get('mlflow.source.name', '?')} {tags.get('kf.plan_id', '')}",
         ]
+        # What `make audit` wants to know of a number.
+        for word, tag in (("image", "mlflow.docker.image.uri"), ("commit", "mlflow.source.git.commit")):
+            if tag in tags:
+                lines.append(f"  {word:24} {tags[tag]}")
         slots = sorted(key for key in tags if key.startswith(("kf.in/", "kf.out/")))
         return lines + [f"  {slot.removeprefix('kf.'):24} {tags[slot]}" for slot in slots]
 
