@@ -95,7 +95,8 @@ def test_a_record_that_is_none_is_refused(tmp_path: Path, record: str) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("tinypkg/cli.py", b"x")
         archive.writestr("tinypkg-1.0.dist-info/RECORD", record)
-    with pytest.raises(ImageError, match="not a sound wheel"):
+    # How long a field may be is one setting of a whole process, which whoever reads long articles raises.
+    with pytest.raises(ImageError, match=r"not a sound wheel|RECORD has no sha256"):
         read(path)
 
 
