@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from lineage.standings import Entry, choose_entries, find_bar, settle_verdict
+from lineage.standings import Entry, Standing, choose_entries, find_bar, settle_verdict
 
 BASE = Entry("k1", "r1", "a", "seqcls", "train-1", "test-1", "news", "test", 10)
 
@@ -20,6 +20,13 @@ def test_the_newest_predictions_of_a_fine_tune_speak() -> None:
     newer = replace(BASE, knit_id="k9", time=20)
     full = replace(BASE, knit_id="k5", test_fingerprint="test-2")
     assert choose_entries([newer, BASE, full]) == [newer, full]
+
+
+def test_a_bar_says_how_many_it_is_for() -> None:
+    bar = Standing(BASE, is_bar=True)
+    assert bar.sentence.startswith("a is a bar of its own: no other fine-tune")
+    assert replace(bar, others=1).sentence == "a is the bar that 1 other is measured against."
+    assert replace(bar, others=2).sentence == "a is the bar that 2 others are measured against."
 
 
 def test_holm_can_take_a_verdict_back() -> None:

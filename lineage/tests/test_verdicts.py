@@ -34,6 +34,7 @@ def test_everything_stands_on_its_board(boards: list[Board]) -> None:
     assert [line.entry.name for line in board.standings] == ["lora-minilm-2e-04", "tfidf-svm", "probe-minilm"]
     best, bar, probe = board.standings
     assert bar.is_bar
+    assert bar.others == 2
     assert best.against is not None
     assert probe.against is not None
     assert (best.against.verdict, probe.against.verdict) == ("better", "not distinguishable")

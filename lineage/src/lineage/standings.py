@@ -61,15 +61,24 @@ class Standing:
     train_seconds: float | None = None
     against: Against | None = None
     is_bar: bool = False
+    others: int = 0
+    """How many others a bar has that are measured against it."""
 
     @property
     def sentence(self) -> str:
         """The verdict in words."""
         if self.is_bar:
-            return f"{self.entry.name} is the bar the others are measured against."
+            return f"{self.entry.name} {_bar_text(self.others)}."
         if self.against is None:
             return f"{self.entry.name}: no bar was evaluated on this test set."
         return self.against.sentence
+
+
+def _bar_text(others: int) -> str:
+    """What a bar is to the others; `find_bar` leaves it to itself where its training bytes are its alone."""
+    if others == 0:
+        return "is a bar of its own: no other fine-tune here was trained on the same articles"
+    return f"is the bar that {others} {'others are' if others > 1 else 'other is'} measured against"
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def _with_interval(line: Standing, name: str) -> Text:
 def delta_text(line: Standing) -> str:
     """The difference to the bar in points above its interval."""
     if line.is_bar:
-        return "the bar"
+        return "the bar" if line.others else "a bar"
     if line.against is None:
         return "-"
     against = line.against

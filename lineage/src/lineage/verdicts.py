@@ -107,13 +107,14 @@ def _build_board(
 ) -> Board:
     """All standings of one test set; Holm's correction over its comparisons."""
     pairs = {entry.knit_id: find_bar(entry, group, bar_head) for entry in group}
-    bars = {bar.knit_id for bar in pairs.values() if bar is not None}
+    bars = {bar.knit_id: 0 for bar in pairs.values() if bar is not None}
     results: dict[str, Mapping[str, object]] = {}
     compared = [entry for entry in group if entry.knit_id not in bars and pairs[entry.knit_id]]
     for index, entry in enumerate(compared):
         tell("comparing with the bar", index, len(compared))
         bar = pairs[entry.knit_id]
         if bar is not None:
+            bars[bar.knit_id] += 1
             results[entry.knit_id] = reader.compare(bar.knit_id, entry.knit_id)
     corrected = holm([_number(result["mcnemar_p"]) for result in results.values()])
     standings = []
@@ -122,7 +123,7 @@ def _build_board(
         if entry.knit_id in results and bar is not None:
             place = list(results).index(entry.knit_id)
             against = _to_against(bar.name, results[entry.knit_id], corrected[place], len(results))
-        standings.append(_to_standing(snapshot, entry, against, entry.knit_id in bars))
+        standings.append(_to_standing(snapshot, entry, against, bars.get(entry.knit_id)))
     first = group[0]
     count = max((int(line.scores.get("count", 0)) for line in standings), default=0)
     return Board(first.test_name, first.split, first.test_fingerprint, count, order_standings(standings))
@@ -144,8 +145,8 @@ def _to_against(bar: str, result: Mapping[str, object], p_holm: float, family: i
     )
 
 
-def _to_standing(snapshot: Snapshot, entry: Entry, against: Against | None, is_bar: bool) -> Standing:
-    """An entry with what its Runs measured."""
+def _to_standing(snapshot: Snapshot, entry: Entry, against: Against | None, others: int | None) -> Standing:
+    """An entry with what its Runs measured; `others` counts whom a bar is for, None is no bar."""
     predict = snapshot.makers[entry.knit_id]
     measured = snapshot.measurement_of(predict)
     trained = snapshot.measurement_of(snapshot.runs[entry.run_id])
@@ -155,7 +156,8 @@ def _to_standing(snapshot: Snapshot, entry: Entry, against: Against | None, is_b
         judged=_judges_of(snapshot, entry.knit_id),
         train_seconds=trained.cost.get("wall_seconds") if trained is not None else None,
         against=against,
-        is_bar=is_bar,
+        is_bar=others is not None,
+        others=others or 0,
     )
 
 
