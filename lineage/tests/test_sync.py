@@ -1,9 +1,11 @@
 """Syncs into a real MLflow on SQLite: complete, repeatable, and careful with what is the user's."""
 
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from knitfab.records import Run
@@ -46,12 +48,20 @@ def test_the_second_sync_writes_nothing(world: World, empty_tracker: Tracker, sy
     assert proof.points > 100
 
 
-def test_a_log_that_was_changed_in_mlflow_is_drift(world: World, empty_tracker: Tracker, sync: Sync) -> None:
+def test_a_file_that_was_changed_or_lost_in_mlflow_is_drift(
+    world: World, empty_tracker: Tracker, sync: Sync
+) -> None:
     sync(into=empty_tracker)
     (mlflow_id,) = visible(empty_tracker, run_named(world, "train-tfidf-svm"))
     empty_tracker.client.log_text(mlflow_id, "all went well\n", "knitfab/log.txt")
     (difference,) = prove(world, empty_tracker).drift
     assert difference.endswith("file knitfab/log.txt has other bytes")
+    files = next(have.files_uri for have in empty_tracker.read("knitfab") if have.mlflow_id == mlflow_id)
+    shutil.rmtree(urlsplit(files).path)
+    absent = {line.rpartition(": ")[2] for line in prove(world, empty_tracker).drift}
+    assert absent == {
+        f"file knitfab/{name} is absent" for name in ("lineage.json", "measurement.json", "log.txt")
+    }
 
 
 def test_mlflow_answers_what_was_trained_on_this(world: World, tracker: Tracker, sync: Sync) -> None:

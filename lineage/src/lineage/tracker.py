@@ -7,9 +7,11 @@ commands import it when they need it.
 import gc
 import logging
 import re
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from newscore.errors import NewsError
 
@@ -22,6 +24,7 @@ logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 
 # After the environment is set: mlflow reads parts of it when it is imported.
 from mlflow import MlflowClient  # noqa: E402
+from mlflow.artifacts import download_artifacts, list_artifacts  # noqa: E402
 from mlflow.entities import Experiment, LoggedModel, Run, ViewType  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
@@ -82,6 +85,19 @@ class Tracker:
                 Point(key, metric.value, metric.timestamp, metric.step)
                 for metric in self.client.get_metric_history(mlflow_id, key)
             }
+
+    @contextmanager
+    def fetched(self, files_uri: str, folder: str) -> Iterator[Path]:
+        """A run's files below `folder`, in a place that is gone afterwards and empty where there are none.
+
+        By their own address: by that of the run, MLflow reads the run and its models for every file.
+        """
+        with tempfile.TemporaryDirectory(prefix="knit-mlflow-") as scratch:
+            with talking_to(self.uri):
+                address = f"{files_uri}/{folder}"
+                if list_artifacts(artifact_uri=address, tracking_uri=self.uri):
+                    download_artifacts(artifact_uri=address, dst_path=scratch, tracking_uri=self.uri)
+            yield Path(scratch)
 
     def experiment(self, name: str) -> str:
         """The id of the experiment `name`, made if absent.
@@ -186,6 +202,7 @@ def to_mirrored(run: Run, models: frozenset[str] = frozenset()) -> Mirrored:
             for edge in (run.inputs.dataset_inputs if run.inputs else [])
         ),
         models=models,
+        files_uri=run.info.artifact_uri or "",
     )
 
 

@@ -16,7 +16,7 @@ from .reading import Progress, read_snapshot
 from .settings import Options
 from .source import Source
 from .steps import CreateRun, Finish, LogInputs, LogValues, MakeModel, Step, WriteFiles
-from .tracker import Tracker, talking_to
+from .tracker import Tracker
 from .verdicts import find_verdicts
 from .wanted import NAME_TAG, Mirrored, Point, Wanted
 
@@ -97,16 +97,15 @@ def _deep_differences(source: Source, tracker: Tracker, want: Wanted, have: Mirr
     edges = {(edge.slot, edge.knit_id) for edge in want.edges}
     if have.edges != edges:
         yield f"inputs: {sorted(have.edges - edges)} too many"
-    with tempfile.TemporaryDirectory(prefix="knit-mlflow-") as scratch, talking_to(tracker.uri):
-        there = {info.path for info in tracker.client.list_artifacts(have.mlflow_id, "knitfab")}
+    with tracker.fetched(have.files_uri, "knitfab") as fetched:
         for artifact in want.artifacts:
-            if artifact.path not in there:
+            path = fetched / artifact.path
+            if not path.is_file():
                 yield f"file {artifact.path} is absent"
                 continue
             # Without a text it is the Run's log, which stays with the engine: read it there once more.
             text = artifact.text if artifact.text is not None else read_capped_log(source, want.run_id)
-            path = tracker.client.download_artifacts(have.mlflow_id, artifact.path, scratch)
-            if Path(path).read_bytes() != text.encode():
+            if path.read_bytes() != text.encode():
                 yield f"file {artifact.path} has other bytes"
 
 

@@ -100,3 +100,5 @@ class Mirrored:
     edges: frozenset[tuple[str, str]] = frozenset()
     models: frozenset[str] = frozenset()
     """knitIds of the models that are complete (READY)."""
+    files_uri: str = ""
+    """Where the run's files lie, as MLflow names the place."""
