@@ -19,8 +19,8 @@ def test_own_tags_stand_among_the_users_in_bytewise_order(tmp_path: Path) -> Non
     with EmbeddedEngine.open(EngineSettings(tmp_path / "root", HeldRunner())) as engine:
         for chosen in ([], tags[:1], tags[-1:], tags):
             engine.push_data(tmp_path / "content", chosen)
-        text = engine.find_data_json()
-        assert text == render_text([data_to_json(data) for data in engine.find_data()])
-    shown = json.loads(text)[-1]["tags"]
+        items = engine.find_data_json()
+        assert items == [render_text(data_to_json(data)) for data in engine.find_data()]
+    shown = json.loads(items[-1])["tags"]
     assert [tag for tag in shown if not tag.startswith("knit#")] == [str(tag) for tag in sorted(tags)]
     assert [tag.partition(":")[0] for tag in shown[len(BEFORE) :][:2]] == ["knit#id", "knit#timestamp"]

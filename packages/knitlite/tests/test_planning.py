@@ -254,8 +254,8 @@ class EngineMachine(RuleBasedStateMachine):
         """What travels is made another way, from the rows, and says the same."""
         with self.database.read() as tx:
             runs, data = find_runs(tx, RunQuery()), find_data(tx, DataQuery())
-            assert list_runs(tx, RunQuery()) == render_text([run_to_json(run) for run in show_runs(tx, runs)])
-            assert list_data(tx, DataQuery()) == render_text([data_to_json(it) for it in show_data(tx, data)])
+            assert list_runs(tx, RunQuery()) == [render_text(run_to_json(it)) for it in show_runs(tx, runs)]
+            assert list_data(tx, DataQuery()) == [render_text(data_to_json(it)) for it in show_data(tx, data)]
 
 
 def coarse(run: Run) -> str:

@@ -36,11 +36,11 @@ def find(core: Core, tags: Sequence[Tag], window: tuple[int | None, int | None])
         return show_data(tx, data_rows.find_data(tx, query))
 
 
-def find_json(core: Core, tags: Sequence[Tag], window: tuple[int | None, int | None]) -> str:
-    """The same as JSON text."""
+def find_json(core: Core, tags: Sequence[Tag], window: tuple[int | None, int | None]) -> list[str]:
+    """The same, each as JSON text."""
     query = to_query(tags, window)
     if query is None:
-        return "[]"
+        return []
     with core.database.read() as tx:
         return list_data(tx, query)
 

@@ -39,7 +39,7 @@ class ListedData(NamedTuple):
     exit_code: int | None
     exit_message: str | None
     tags: str
-    """JSON: pairs of key and value, in any order."""
+    """A JSON object in which a key may come several times, in any order."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class DataQuery:
 _COLUMNS = "d.knit_id, d.run_id, d.position, d.stamp, r.status"
 _LISTED_COLUMNS = (
     f"{_COLUMNS}, r.plan_id, r.updated_at, r.exit_code, r.exit_message,"
-    " (SELECT json_group_array(json_array(key, value)) FROM data_tags WHERE knit_id = d.knit_id)"
+    " (SELECT json_group_object(key, value) FROM data_tags WHERE knit_id = d.knit_id)"
 )
 _FROM = "FROM data d JOIN runs r USING (run_id)"
 _TRANSIENT = {

@@ -115,8 +115,8 @@ class EmbeddedEngine:
         tags: Sequence[Tag] = (),
         since: datetime | None = None,
         duration: timedelta | None = None,
-    ) -> str:
-        """The same as the text that travels, much sooner when there are many."""
+    ) -> list[str]:
+        """The same, each as the text that travels, much sooner when there are many."""
         return catalog.find_json(self._core, tags, to_window(since, duration))
 
     def get_data(self, knit_id: str) -> Data:
@@ -224,8 +224,8 @@ class EmbeddedEngine:
         statuses: Sequence[str] = (),
         since: datetime | None = None,
         duration: timedelta | None = None,
-    ) -> str:
-        """The same as the text that travels, much sooner when there are many."""
+    ) -> list[str]:
+        """The same, each as the text that travels, much sooner when there are many."""
         query = to_run_query(plans, inputs, outputs, statuses, to_window(since, duration))
         with self._core.database.read() as tx:
             return list_runs(tx, query)

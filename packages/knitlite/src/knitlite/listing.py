@@ -1,19 +1,18 @@
-"""Lists of Runs and Data as JSON text, straight from rows. Reads only.
+"""Lists of Runs and Data, each as JSON text, straight from rows. Reads only.
 
 What views.py and knitfab.wire say of one, this says of thousands: a record for every link of every datum,
 made only to be encoded, took longer than all the rest. What a plan lends to its Runs and Data (summary,
 mountpoints, tags) is encoded by knitfab.wire once a list, a Run once however many Data mention it, equal
-tags once. From one list to the next only exits and times are kept. Tests hold that every list is, byte for
-byte, the one of records.
+tags once. From one list to the next only what is said of a Run is kept, by all that it is said from. Tests
+hold that every list is, byte for byte, the one of records.
 """
 
 import json
 import sqlite3
 from bisect import bisect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import NamedTuple
 
 from knitfab.jsonvalue import render_text
 from knitfab.records import SYSTEM_PREFIX, Mountpoint, Tag
@@ -29,33 +28,35 @@ from knitlite.views import show_stamp
 Place = tuple[str, int]
 """An id of a Run or plan, and which of its inputs."""
 
+_RunText = tuple[str, Sequence[str]]
+"""A Run as Data mention it, open at its end, and `readers` of its plan."""
+
 
 @dataclass(frozen=True)
 class _PlanText:
-    """What a plan lends to its Runs and Data, encoded. Mountpoints and log are still open at their end."""
+    """What a plan lends to its Runs and Data, encoded. All but summary and nominations is open at its end."""
 
     summary: str
     inputs: Sequence[str]
     outputs: Sequence[str]
     log: str | None
+    nominations: Sequence[str]
+    """What a datum says that may fill an input."""
+    makers: Mapping[int, str]
+    """The link to the Run that makes an output or the log, up to that Run."""
+    readers: Sequence[str]
+    """The link to a Run that reads an input, up to that Run."""
 
 
-class _RunText(NamedTuple):
-    """A Run as Data mention it."""
-
-    text: str
-    plan: _PlanText
-
-
-def list_runs(tx: sqlite3.Connection, query: RunQuery) -> str:
+def list_runs(tx: sqlite3.Connection, query: RunQuery) -> list[str]:
     """All that match, each as `run_to_json` has it."""
     rows = run_rows.find_runs(tx, query)
     plans = _encode_plans(tx)
     outputs = run_rows.output_ids(tx, [row.run_id for row in rows])
-    return _join([_run(row, plans[row.plan_id], outputs[row.run_id]) for row in rows])
+    return [_run(row, plans[row.plan_id], outputs[row.run_id]) for row in rows]
 
 
-def list_data(tx: sqlite3.Connection, query: DataQuery) -> str:
+def list_data(tx: sqlite3.Connection, query: DataQuery) -> list[str]:
     """All that match, each as `data_to_json` has it."""
     rows = data_rows.find_listed_data(tx, query)
     knit_ids = [row.knit_id for row in rows]
@@ -66,15 +67,19 @@ def list_data(tx: sqlite3.Connection, query: DataQuery) -> str:
     others = {run_id for places in readers.values() for run_id, _ in places} - runs.keys()
     runs |= {row.run_id: _mention(row, plans) for row in run_rows.get_runs(tx, others)}
     around = cache(_around_system_tags)
-    return _join(
-        [
-            f'{{"knitId":"{row.knit_id}","tags":{_tags(row, around)},'
-            f'"upstream":{_upstream(row, runs[row.run_id])},'
-            f'"downstreams":{_downstreams(readers.get(row.knit_id, ()), runs)},'
-            f'"nomination":{_nominations(nominations.get(row.knit_id, ()), plans)}}}'
-            for row in rows
-        ]
-    )
+    items = []
+    # In one place and without names for fields: what is done here is done thousands of times.
+    for knit_id, run_id, position, stamp, status, plan_id, *_, pairs in rows:
+        before, after = around(pairs)
+        tags = f"{before}{_system_tags(knit_id, stamp, status)}{after}"
+        upstream = f"{plans[plan_id].makers[position]}{runs[run_id][0]}}}}}"
+        read_by = _downstreams(readers[knit_id], runs) if knit_id in readers else ""
+        nominated = [plans[plan].nominations[at] for plan, at in nominations.get(knit_id, ())]
+        items.append(
+            f'{{"knitId":"{knit_id}","tags":[{tags}],"upstream":{upstream},'
+            f'"downstreams":[{read_by}],"nomination":[{",".join(nominated)}]}}'
+        )
+    return items
 
 
 def _encode_plans(tx: sqlite3.Connection) -> dict[str, _PlanText]:
@@ -82,12 +87,21 @@ def _encode_plans(tx: sqlite3.Connection) -> dict[str, _PlanText]:
 
 
 def _encode_plan(plan: StoredPlan) -> _PlanText:
-    log = plan.spec.log
+    summary = render_text(plan_summary_to_json(plan.summary))
+    inputs = [_open_mountpoint(mount) for mount in plan.spec.inputs]
+    outputs = [_open_mountpoint(mount) for mount in plan.spec.outputs]
+    log = None if plan.spec.log is None else render_text({"tags": tags_to_json(plan.spec.log)})[:-1]
+    makers = {at: f'{{"mountpoint":{mount}}},"run":' for at, mount in enumerate(outputs)}
+    if log is not None:
+        makers[LOG_POSITION] = f'{{"log":{log}}},"run":'
     return _PlanText(
-        render_text(plan_summary_to_json(plan.summary)),
-        [_open_mountpoint(mount) for mount in plan.spec.inputs],
-        [_open_mountpoint(mount) for mount in plan.spec.outputs],
-        None if log is None else render_text({"tags": tags_to_json(log)})[:-1],
+        summary,
+        inputs,
+        outputs,
+        log,
+        nominations=[f'{mount},"plan":{summary}}}' for mount in inputs],
+        makers=makers,
+        readers=[f'{{"mountpoint":{mount}}},"run":' for mount in inputs],
     )
 
 
@@ -107,57 +121,46 @@ def _run(row: RunRow, plan: _PlanText, outputs: Mapping[int, str]) -> str:
 
 def _mention(row: RunRow | ListedData, plans: Mapping[str, _PlanText]) -> _RunText:
     plan = plans[row.plan_id]
-    return _RunText(f"{_run_head(row, plan)}}}", plan)
+    return _run_head(row, plan), plan.readers
 
 
 def _run_head(row: RunRow | ListedData, plan: _PlanText) -> str:
-    """The part that Data mention, still open at its end."""
-    ended = "" if row.exit_code is None else _exit(row.exit_code, row.exit_message or "")
-    return (
-        f'{{"runId":"{row.run_id}","status":"{row.status}","updatedAt":"{show_stamp(row.updated_at)}"'
-        f'{ended},"plan":{plan.summary}'
-    )
+    """What Data mention of a Run, still open at its end."""
+    return _head(row.run_id, row.status, row.updated_at, row.exit_code, row.exit_message, plan.summary)
 
 
-@lru_cache
-def _exit(code: int, message: str) -> str:
-    return f',"exit":{{"code":{code},"message":{render_text(message)}}}'
+@lru_cache(maxsize=1 << 15)
+def _head(
+    run_id: str, status: str, updated_at: int, exit_code: int | None, exit_message: str | None, plan: str
+) -> str:
+    ended = ""
+    if exit_code is not None:
+        ended = f',"exit":{{"code":{exit_code},"message":{render_text(exit_message or "")}}}'
+    moment = show_stamp(updated_at)
+    return f'{{"runId":"{run_id}","status":"{status}","updatedAt":"{moment}"{ended},"plan":{plan}'
 
 
-def _tags(row: ListedData, around: Callable[[str], tuple[str, str]]) -> str:
-    """The engine's own tags among the user's, in their order."""
-    before, after = around(row.tags)
-    stamp = "" if row.stamp is None else f',"knit#timestamp:{show_stamp(row.stamp)}"'
-    transient = transient_of(row.status)
+def _system_tags(knit_id: str, stamp: int | None, status: str) -> str:
+    timed = "" if stamp is None else f',"knit#timestamp:{show_stamp(stamp)}"'
+    transient = transient_of(status)
     doing = "" if transient is None else f',"knit#transient:{transient}"'
-    return f'[{before}"knit#id:{row.knit_id}"{stamp}{doing}{after}]'
+    return f'"knit#id:{knit_id}"{timed}{doing}'
 
 
 def _around_system_tags(pairs: str) -> tuple[str, str]:
     """The user's tags before the engine's and those after: no user's key begins as theirs do."""
-    tags = sorted(Tag(*pair) for pair in json.loads(pairs))
+    tags = sorted(Tag(*pair) for pair in json.loads(pairs, object_pairs_hook=list))
     middle = bisect(tags, Tag(SYSTEM_PREFIX, ""))
     encoded = [render_text(str(tag)) for tag in tags]
     return "".join(f"{tag}," for tag in encoded[:middle]), "".join(f",{tag}" for tag in encoded[middle:])
 
 
-def _upstream(row: ListedData, maker: _RunText) -> str:
-    if row.position == LOG_POSITION:
-        return f'{{"log":{maker.plan.log}}},"run":{maker.text}}}'
-    return f'{{"mountpoint":{maker.plan.outputs[row.position]}}},"run":{maker.text}}}'
-
-
 def _downstreams(places: Iterable[Place], runs: Mapping[str, _RunText]) -> str:
     links = []
     for run_id, position in places:
-        reader = runs[run_id]
-        links.append(f'{{"mountpoint":{reader.plan.inputs[position]}}},"run":{reader.text}}}')
-    return _join(links)
-
-
-def _nominations(places: Iterable[Place], plans: Mapping[str, _PlanText]) -> str:
-    found = [(plans[plan_id], position) for plan_id, position in places]
-    return _join([f'{plan.inputs[position]},"plan":{plan.summary}}}' for plan, position in found])
+        run, openings = runs[run_id]
+        links.append(f"{openings[position]}{run}}}}}")
+    return ",".join(links)
 
 
 def _join(items: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """What all handlers share: reading a JSON body, answering in JSON."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from knitfab.errors import KnitError, bad_request
@@ -14,17 +14,30 @@ T = TypeVar("T")
 JSON_LIMIT: Final = 8 * 1024 * 1024
 """Bytes of a JSON body; a tag may have 1 MiB."""
 
+_AT_ONCE: Final = 256
+"""So many items of a list are sent at once: a long one as a whole would be copied again and again."""
+
 
 def answer(request: Request, value: object) -> Response:
     """200 with JSON; `?pretty` indents."""
     return json_response(value, pretty="pretty" in request.parameters())
 
 
-def answer_list(request: Request, text: str) -> Response:
-    """200 with a list that is JSON text already; `?pretty` indents."""
+def answer_list(request: Request, items: Sequence[str]) -> Response:
+    """200 with a list whose items are JSON text already; `?pretty` indents."""
     if "pretty" in request.parameters():
-        return answer(request, json.loads(text))
-    return Response(200, JSON_TYPE, json_line(text))
+        return answer(request, [json.loads(item) for item in items])
+    if len(items) <= _AT_ONCE:
+        return Response(200, JSON_TYPE, json_line(f"[{','.join(items)}]"))
+    return Response(200, JSON_TYPE, _pieces_of(items))
+
+
+def _pieces_of(items: Sequence[str]) -> Iterator[bytes]:
+    before = "["
+    for start in range(0, len(items), _AT_ONCE):
+        yield f"{before}{','.join(items[start : start + _AT_ONCE])}".encode("utf-8", "replace")
+        before = ","
+    yield b"]\n"
 
 
 def read_json(request: Request) -> object:
