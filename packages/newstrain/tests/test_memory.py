@@ -1,9 +1,11 @@
 """Too little memory, provoked by a real limit on the address space."""
 
-import gc
+import json
+import os
 import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +14,11 @@ import torch
 from newscore.dataset import read_dataset, split_validation, write_dataset
 from newscore.errors import NewsError
 from newscore.measurement import read_measurement
-from newstrain.heads import causal, seqcls  # noqa: F401 - loaded before the memory is limited
 from newstrain.memory import explaining_memory, halve
-from newstrain.settings import TrainSettings
 from newstrain.tokens import score_in_batches
-from newstrain.train import run_train
 
 # The inner layer's output for one long article takes 32 MiB. malloc asks the kernel for each block of that
-# size, so what earlier tests left in this process's heap is of no use.
+# size, so what is free in the heap is of no use.
 INNER, TOKENS = 32768, 256
 BASES: dict[str, tuple[str, dict[str, object]]] = {
     "seqcls": (
@@ -33,68 +32,56 @@ BASES: dict[str, tuple[str, dict[str, object]]] = {
 }
 
 
-@contextmanager
-def limited_memory(megabytes: int) -> Iterator[None]:
-    """Lets this process's address space grow by so much only."""
-    gc.collect()
-    status = Path("/proc/self/status").read_text()
-    held = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmSize")) * 1024
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (held + megabytes * 2**20, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, before)
-
-
-@pytest.fixture(params=BASES)
-def wide(
-    request: pytest.FixtureRequest, train_path: Path, base_maker: Callable[..., Path], tmp_path: Path
-) -> dict[str, object]:
-    """Settings of one step over four long articles, and a base of few weights that takes much for each."""
-    dataset = read_dataset(train_path)
-    train, _ = split_validation(dataset, 0.1, seed=0)
-    long = {article.id for article in train.articles[:4]}
-    articles = [replace(a, text=f"{a.text} " * 90) if a.id in long else a for a in dataset.articles]
-    write_dataset(replace(dataset, articles=tuple(articles)), tmp_path / "long")
-    kind, sizes = BASES[request.param]
-    return {
-        "head": request.param,
-        "base_model": str(base_maker(tmp_path / "base", kind, **sizes)),
-        "dataset": tmp_path / "long",
-        "max_length": TOKENS,
-        "max_steps": 1,
-    }
-
-
+@pytest.mark.parametrize("head", BASES)
 def test_too_little_memory_gives_the_model_of_smaller_batches(
-    wide: dict[str, object],
-    train_settings: Callable[..., TrainSettings],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    head: str, train_path: Path, base_maker: Callable[..., Path], tmp_path: Path
 ) -> None:
-    run_train(train_settings(**wide, batch_size=1, gradient_accumulation=4, save_to=tmp_path / "plain"))
-    with limited_memory(240):
-        run_train(train_settings(**wide, batch_size=4, save_to=tmp_path / "short"))
-    assert capsys.readouterr().err.count("memory is used up") == 2
+    """One step over four long articles, of a base of few weights that takes much for each: one article at a
+    time takes about 120 MB, two 250; and no article fits in 60."""
+    write_long_articles(train_path, tmp_path / "long")
+    kind, sizes = BASES[head]
+    base = base_maker(tmp_path / "base", kind, **sizes)
+    words = ["train", "--head", head, "--base-model", str(base), "--dataset", str(tmp_path / "long")]
+    words += ["--max-length", str(TOKENS), "--max-steps", "1", "--device", "cpu", "--threads", "1"]
+
+    def training(megabytes: int | None, name: str, *sizes: str) -> str:
+        return json.dumps([megabytes, *words, *sizes, "--save-to", str(tmp_path / name)])
+
+    plain, short, none = limited_trainings(
+        training(None, "plain", "--batch-size", "1", "--gradient-accumulation", "4"),
+        training(185, "short", "--batch-size", "4"),
+        training(60, "none", "--batch-size", "4"),
+    )
+    assert (plain[0], short[0], none[0]) == (0, 0, 2), f"{plain} {short} {none}"
+    assert [told.count("a step is still 4 articles") for _, told in (plain, short, none)] == [0, 2, 2]
+
     measurement = read_measurement(tmp_path / "short" / "metrics")
     assert measurement.summary["articles_at_once"] == 1
     assert any("memory was short" in note for note in measurement.notes)
     weights = [tmp_path / name / "model" / "model.safetensors" for name in ("short", "plain")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
+    (sentence,) = [line for line in none[1].splitlines() if line.startswith("newstrain: ")]
+    assert "lower --max-length" in sentence
+    assert not (tmp_path / "none").exists()
 
-def test_memory_for_not_even_one_article_is_one_sentence(
-    wide: dict[str, object],
-    train_settings: Callable[..., TrainSettings],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    settings = train_settings(**wide, batch_size=4)
-    with pytest.raises(NewsError, match="lower --max-length"), explaining_memory(), limited_memory(60):
-        run_train(settings)
-    assert capsys.readouterr().err.count("memory is used up") == 2
-    assert not (tmp_path / "out").exists()
+
+def write_long_articles(train_path: Path, path: Path) -> None:
+    """The data set with four long articles among those that are learnt from."""
+    dataset = read_dataset(train_path)
+    train, _ = split_validation(dataset, 0.1, seed=0)
+    long = {article.id for article in train.articles[:4]}
+    articles = [replace(a, text=f"{a.text} " * 90) if a.id in long else a for a in dataset.articles]
+    write_dataset(replace(dataset, articles=tuple(articles)), path)
+
+
+def limited_trainings(*trainings: str) -> list[tuple[int, str]]:
+    """Exit code and stderr of each, in one process with one heap: malloc reserves 64 MB of address space for
+    each further one, whenever it likes."""
+    program = [sys.executable, str(Path(__file__).with_name("limited_training.py")), *trainings]
+    few = {"MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(program, env=os.environ | few, check=True, stdout=subprocess.PIPE)
+    return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
 
 
 def test_scores_are_those_of_smaller_batches(capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,6 +93,19 @@ def test_scores_are_those_of_smaller_batches(capsys: pytest.CaptureFixture[str])
     scores = score_in_batches(rows, [list(range(12)), list(range(12, 20))], score)
     assert scores[:, 0].tolist() == [i + 1.0 for i in range(20)]
     assert capsys.readouterr().err.count("memory is used up") == 2
+
+
+def test_weights_that_can_not_be_mapped_are_too_little_memory(tmp_path: Path) -> None:
+    size = 2**34
+    with (tmp_path / "weights").open("wb") as file:
+        file.truncate(size)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (size, before[1]))
+    try:
+        with pytest.raises(NewsError, match="take a smaller base model"), explaining_memory():
+            torch.UntypedStorage.from_file(str(tmp_path / "weights"), False, size)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 def test_halving_keeps_what_a_step_holds() -> None:

@@ -25,8 +25,15 @@ MENDABLE = {
 
 
 NO_MEMORY = "the memory is used up: give smaller batches or shorter texts, or a machine with more of it."
-TORCH_OUT_OF_MEMORY = ("DefaultCPUAllocator", "CUDA out of memory", "bad_alloc", "could not create a memory")
-"""What torch, whose errors are RuntimeErrors, says on the CPU, on a GPU, and of its kernels' own needs."""
+TORCH_OUT_OF_MEMORY = (
+    "DefaultCPUAllocator",
+    "CUDA out of memory",
+    "bad_alloc",
+    "could not create a memory",
+    "Cannot allocate memory",
+)
+"""What torch, whose errors are RuntimeErrors, says on the CPU, on a GPU, of its kernels' own needs, and where
+weights are mapped from a file."""
 
 
 class NewsError(Exception):
