@@ -91,3 +91,12 @@ def test_knitenv_nearest_wins(tmp_path: Path) -> None:
 def test_token_file_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(KnitError, match="KNIT_TOKEN_FILE"):
         open_engine("http://host:1/api", {"KNIT_TOKEN_FILE": str(tmp_path / "none")})
+
+
+def test_files_that_are_no_text_are_told(tmp_path: Path) -> None:
+    binary = tmp_path / ".knitprofile"
+    binary.write_bytes(b"\xff")
+    with pytest.raises(KnitError, match="knitprofile is not UTF-8"):
+        find_profile_name(tmp_path)
+    with pytest.raises(KnitError, match=r"KNIT_TOKEN_FILE: .* is not UTF-8"):
+        open_engine("http://host:1/api", {"KNIT_TOKEN_FILE": str(binary)})

@@ -117,6 +117,11 @@ def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:
         pytest.fail("not reached")
 
 
+def test_a_place_where_no_folder_can_be_is_told() -> None:
+    with pytest.raises(NewsError, match=r"^/proc/x cannot be made"), staged_folder(Path("/proc/x")):
+        pass
+
+
 def test_what_a_killed_process_left_inside_is_swept(tmp_path: Path) -> None:
     (tmp_path / ".partial").mkdir()
     (tmp_path / ".partial" / "old").write_text("old")

@@ -81,6 +81,19 @@ def test_elsewhere_the_workspace_is_missed(tmp_path: Path) -> None:
         call("plans")
 
 
+@pytest.mark.parametrize("state", ["/proc/x", "link-to-nowhere"])
+def test_a_state_that_cannot_be_made_is_told(project: Path, state: str) -> None:
+    (project / "link-to-nowhere").symlink_to(project / "nowhere" / "deep")
+    with pytest.raises(NewsError, match=f"{state}/knitlite cannot be made"):
+        call("demo", "--no-fetch", "--state", state)
+
+
+def test_a_workspace_without_its_sources_is_told(project: Path) -> None:
+    (project / "requirements").unlink()
+    with pytest.raises(NewsError, match=r"runtime\.lock is missing, which pins the plans"):
+        call("plans")
+
+
 def test_push_says_what_it_would_start_and_starts_just_that(project: Path, api_root: str) -> None:
     engine = HttpEngine(api_root)
     call("apply", "--engine", api_root, "--yes")

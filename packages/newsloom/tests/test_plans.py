@@ -88,7 +88,7 @@ def test_built_images_pin_by_digest(project: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("x: {template: absent.yaml}", "names the template .*absent.yaml, which is missing"),
+        ("x: {template: absent.yaml}", "template of plan x: .*absent.yaml can not be read: No such file"),
         ("x: {template: train.yaml}", r"asks for \$base: give it in index.yaml under x"),
         ("[train.yaml]", "is no mapping of plan names"),
         ("x: judge.yaml", "gives x no template"),
@@ -108,12 +108,13 @@ def test_a_faulty_index_is_told_in_one_sentence(project: Path, text: str, senten
         ("image: [newsjudge", "judge.yaml .plan judge. is not YAML"),
         ("- newsjudge", "judge.yaml .plan judge. must be an object"),
         ("image: nothing", "the image 'nothing': use one of newstrain, "),
+        ("image: \udcff", "the template of plan judge: .*judge.yaml is not UTF-8"),
         ("image: newsjudge # 5 $", r"has a \$ that begins no name"),
         ("image: newsjudge\ninputs: [{path: /in, tags: [type: x]}]", "the tag 'type: x' of inputs"),
     ],
 )
 def test_a_faulty_template_is_told_in_one_sentence(project: Path, text: str, sentence: str) -> None:
-    (project / "plans" / "judge.yaml").write_text(text)
+    (project / "plans" / "judge.yaml").write_text(text, errors="surrogateescape")
     with pytest.raises((NewsError, KnitError), match=sentence):
         render_plans(project, Rendering())
 

@@ -14,7 +14,7 @@ from knitfab.jsonvalue import as_object, get_items, get_optional_text
 from knitfab.records import Tag
 from knitfab.transport import split_root
 from knitfab.wire import resources_from_json, tag_from_json
-from knitfab.yamlvalue import read_yaml
+from knitfab.yamlvalue import read_text, read_yaml
 
 DEFAULT_STORE: Final = Path("~/.knit/profile")
 _PROJECT_FILE: Final = ".knitprofile"
@@ -75,7 +75,7 @@ def find_profile_name(start: Path) -> str:
     found = _find_upwards(start, _PROJECT_FILE)
     if found is None:
         return str(start.absolute())
-    lines = found.read_text(encoding="utf-8").splitlines()
+    lines = read_text(found).splitlines()
     return lines[0].strip() if lines else ""
 
 
@@ -116,7 +116,6 @@ def _token(environ: Mapping[str, str]) -> str | None:
     if not path:
         return environ.get("KNIT_TOKEN") or None
     try:
-        return Path(path).read_text(encoding="utf-8").strip() or None
-    except OSError as error:
-        sentence = f"$KNIT_TOKEN_FILE names {path}, which can not be read: {error.strerror}"
-        raise KnitError(sentence, code="missing") from error
+        return read_text(Path(path)).strip() or None
+    except KnitError as error:
+        raise KnitError(f"$KNIT_TOKEN_FILE: {error.message}", code=error.code) from error

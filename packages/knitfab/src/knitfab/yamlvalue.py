@@ -19,7 +19,12 @@ _TRUTHS: Final = {"true": True, "false": False}
 
 
 def read_yaml(path: Path) -> object:
-    """The value in the file `path`; `missing` where there is none."""
+    """The value in the file `path`."""
+    return parse_yaml(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text in the file `path`; `missing` where it can not be read."""
     try:
         with path.open("rb") as content:
             body = content.read(_LONGEST + 1)
@@ -28,7 +33,7 @@ def read_yaml(path: Path) -> object:
     if len(body) > _LONGEST:
         raise KnitError(f"{path} is longer than {_LONGEST} bytes", code="invalid")
     try:
-        return parse_yaml(body.decode("utf-8"), str(path))
+        return body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise KnitError(f"{path} is not UTF-8: {error}", code="invalid") from error
 

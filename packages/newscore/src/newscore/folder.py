@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from newscore.errors import NewsError
+from newscore.errors import MENDABLE, NewsError
 
 PARTIAL = ".partial"
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -35,7 +35,8 @@ def staged_folder(path: Path) -> Iterator[Path]:
         raise NewsError(f"{path} is not empty: remove it or choose another place.")
     missing_parents = [parent for parent in path.parents if not parent.exists()]
     with ExitStack() as stack:
-        scratch = make_scratch(path, existed, stack)
+        with making(path):
+            scratch = make_scratch(path, existed, stack)
         try:
             yield scratch
             sync_folder(scratch)
@@ -49,6 +50,18 @@ def staged_folder(path: Path) -> Iterator[Path]:
                     parent.rmdir()
             raise
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def making(path: Path) -> Iterator[None]:
+    """Words for a folder that cannot be made: below /proc, under a link to nowhere, where a file stands."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in MENDABLE:  # run_main has the words
+            error.filename = error.filename or str(path)
+            raise
+        raise NewsError(f"{path} cannot be made ({error.strerror}): choose another place.") from error
 
 
 def make_scratch(path: Path, existed: bool, stack: ExitStack) -> Path:

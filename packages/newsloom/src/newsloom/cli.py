@@ -102,7 +102,10 @@ def add_rendering(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, console: Console) -> None:
     """Call what the command line asks for."""
-    project = Path.cwd()
+    try:
+        project = Path.cwd()
+    except FileNotFoundError as error:
+        raise NewsError("the current folder is gone: call newsloom at the top of a clone.") from error
     if not (project / "plans").is_dir():
         raise NewsError(
             f"{project} is no workspace, for it has no plans/: call newsloom at the top of a clone."

@@ -48,12 +48,12 @@ def describe(status: Mapping[str, Sequence[object]]) -> Iterator[str]:
 
 def run_dvc(project: Path, *arguments: str, capture: bool = False) -> str:
     """Run one DVC command in the project; its stages find our commands beside this Python."""
-    environment = dict(os.environ, PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     command = [sys.executable, "-m", "dvc", *arguments]
     result = subprocess.run(
         command,
         cwd=project,
-        env=environment,
+        env={**os.environ, "PATH": path},
         check=False,
         text=True,
         stdout=subprocess.PIPE if capture else None,

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from newscore.errors import NewsError
+from newscore.folder import making
 
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
@@ -33,7 +34,8 @@ class Endpoint:
 def local_engine(root: Path) -> Iterator[Endpoint]:
     """Serve `root` while the block runs; the server is stopped however the block ends."""
     root = root.absolute()  # its name tells the server's process from that of another workspace
-    root.mkdir(parents=True, exist_ok=True)
+    with making(root):
+        root.mkdir(parents=True, exist_ok=True)
     endpoint = running_endpoint(root) or start(root)
     try:
         yield endpoint

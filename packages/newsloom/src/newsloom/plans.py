@@ -18,12 +18,14 @@ from pathlib import Path
 
 import yaml
 from knitfab.actions import PLAN_NAME_KEY
+from knitfab.errors import KnitError
 from knitfab.jsonvalue import as_object
 from knitfab.planfile import parse_plan
 from knitfab.planfile import render_plan as plan_text
 from knitfab.records import PlanSpec
-from knitfab.yamlvalue import as_truth, parse_yaml, read_yaml
+from knitfab.yamlvalue import as_truth, parse_yaml, read_text, read_yaml
 from newscore.errors import NewsError
+from newscore.folder import making
 
 SOURCES = {
     "newstrain": ("newscore", "newstrain"),
@@ -98,12 +100,10 @@ def render_plan(project: Path, name: str, entry: Mapping[str, str], rendering: R
 def fill_template(path: Path, name: str, entry: Mapping[str, str]) -> str:
     """The text of a template with its $names filled in; a value that it has no use for is an error."""
     try:
-        template = string.Template(path.read_text())
+        template = string.Template(read_text(path))
         text = template.substitute(entry)
-    except FileNotFoundError as error:
-        raise NewsError(
-            f"plan {name} names the template {path}, which is missing.", code="missing"
-        ) from error
+    except KnitError as error:
+        raise NewsError(f"the template of plan {name}: {error}.", code=error.code) from error
     except KeyError as error:
         raise NewsError(f"{path} asks for ${error.args[0]}: give it in index.yaml under {name}.") from error
     except ValueError as error:
@@ -119,9 +119,15 @@ def find_pin(project: Path, image: str, pins: Mapping[str, Pin] | None) -> Pin:
     if pins is None:
         if image not in SOURCES:
             raise NewsError(f"a plan names the image {image!r}: use one of {', '.join(SOURCES)}.")
-        source = source_sha256(project, image)
-        reference = f"local/{image}:{package_version(project, image)}-s{source}"
-        return Pin(reference, {"source-sha256": source})
+        try:
+            source = source_sha256(project, image)
+            version = package_version(project, image)
+        except FileNotFoundError as error:
+            raise NewsError(
+                f"{error.filename} is missing, which pins the plans: call newsloom at the top of a clone.",
+                code="missing",
+            ) from error
+        return Pin(f"local/{image}:{version}-s{source}", {"source-sha256": source})
     if image not in pins:
         raise NewsError(
             f"image {image} has not been built: run make build IMAGE={image} first.", code="missing"
@@ -168,13 +174,14 @@ def package_version(project: Path, image: str) -> str:
 
 def write_plans(specs: Mapping[str, PlanSpec], folder: Path) -> list[Path]:
     """Write each plan as `<name>.yaml` for `knit plan apply`; plans no longer in the index are removed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob("*.yaml"):
-        if stale.stem not in specs:
-            stale.unlink()
-    paths = []
-    for name, spec in sorted(specs.items()):
-        path = folder / f"{name}.yaml"
-        path.write_text(plan_text(spec))
-        paths.append(path)
+    with making(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in folder.glob("*.yaml"):
+            if stale.stem not in specs:
+                stale.unlink()
+        paths = []
+        for name, spec in sorted(specs.items()):
+            path = folder / f"{name}.yaml"
+            path.write_text(plan_text(spec))
+            paths.append(path)
     return paths
