@@ -247,6 +247,14 @@ def test_a_wrong_api_root_is_doubted(
     assert error.value.message.endswith("the API root?") is doubted
 
 
+def test_a_root_without_its_last_part_is_told(loopback: Any, answer: Answers) -> None:
+    loopback.answers = [answer(b'{"message":"Not Found"}', status=404)]
+    root = loopback.api_root.removesuffix("/api")
+    with pytest.raises(KnitError) as error:
+        HttpEngine(f"{root}/").find_plans()
+    assert error.value.message.endswith(f"; {root} is no API root: try {root}/api")
+
+
 def test_a_token_that_fails_is_asked_for(loopback: Any, engine: HttpEngine, answer: Answers) -> None:
     loopback.answers = [answer(b'{"message":"unauthorized"}', status=401)]
     with pytest.raises(KnitError, match=r"answered 401\); set \$KNIT_TOKEN"):
@@ -312,6 +320,8 @@ def test_hung_up() -> None:
         "http://host:port/api",
         "http://host:70000/api",
         "http://[::1/api",
+        "http://host:80/a pi",
+        "http://höst:80/api",
     ],
 )
 def test_bad_api_root(api_root: str) -> None:

@@ -259,14 +259,21 @@ class HttpEngine:
         wire = body[:_MOST_SAID].decode("utf-8", "replace") if message is None else message
         said = " ".join(wire.split()) or "nothing"
         where = f"{request.method} {self._origin()}{request.target.partition('?')[0]}"
-        doubt = ""
-        if response.status == 401:
-            doubt = "; set $KNIT_TOKEN, or $KNIT_TOKEN_FILE to the file that holds it"
-        elif response.status == 404 and message in (None, "Not Found"):  # of an id it says "not found"
-            doubt = f"; is {self.api_root} the API root?"
         raise KnitError(
-            f"{said} ({where} answered {response.status}){doubt}", code=code_of(response.status), wire=wire
+            f"{said} ({where} answered {response.status}){self._remedy(response.status, message)}",
+            code=code_of(response.status),
+            wire=wire,
         )
+
+    def _remedy(self, status: int, message: str | None) -> str:
+        """What mends a refusal that is not about what was asked, but about how."""
+        if status == 401:
+            return "; set $KNIT_TOKEN, or $KNIT_TOKEN_FILE to the file that holds it"
+        if status != 404 or message not in (None, "Not Found"):  # of an id it says "not found"
+            return ""
+        if self._url.path.endswith("/api"):
+            return f"; is {self.api_root} the API root?"
+        return f"; {self.api_root} is no API root: try {self.api_root}/api"
 
     def _origin(self) -> str:
         return f"{self._url.scheme}://{self._url.netloc.rpartition('@')[2]}"

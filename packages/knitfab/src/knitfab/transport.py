@@ -80,7 +80,8 @@ def split_root(api_root: str) -> SplitResult:
     """The parts of an API root; `invalid` where it is no absolute URL."""
     with suppress(ValueError):  # brackets that do not match, a port that is no number or too large
         url = urlsplit(api_root)
-        if url.scheme in ("http", "https") and url.hostname and url.port != 0:
+        sendable = api_root.isascii() and api_root.isprintable() and " " not in api_root
+        if sendable and url.scheme in ("http", "https") and url.hostname and url.port != 0:
             return url
     sentence = f"{api_root!r} is no API root: give an absolute URL such as http://127.0.0.1:8030/api"
     raise KnitError(sentence, code="invalid")
