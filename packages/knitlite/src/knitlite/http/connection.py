@@ -38,6 +38,8 @@ class Limits:
     """Requests with a body served at once: slow uploads leave room for readers. One more gets a 503."""
     idle_seconds: float = 60.0
     """Silence between two requests, and while a response is not taken."""
+    spare_seconds: float = 1.0
+    """Silence before a request after which a connection makes room for a new one that finds no place."""
     header_seconds: float = 10.0
     """From the first byte of a request to the end of its headers."""
     body_seconds: float = 30.0
@@ -70,6 +72,19 @@ class Connection:
         self._limits = limits
         self._bodies = bodies
         self._protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.header_bytes)
+        self._silent_since: float | None = None
+
+    def leave_if_silent(self, seconds: float) -> bool:
+        """Close a connection that has sent nothing of a request for so long; by any thread.
+
+        Reading alone is shut: a request whose first bytes come at this very moment is still answered.
+        """
+        since = self._silent_since
+        if since is None or time.monotonic() - since < seconds:
+            return False
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RD)
+        return True
 
     def serve(self) -> None:
         """Until the connection is closed. Raises nothing."""
@@ -138,15 +153,15 @@ class Connection:
                     return
 
     def _read_head(self) -> object:
-        deadline = time.monotonic() + self._limits.idle_seconds
-        began = bool(self._protocol.trailing_data[0])
-        if began:
-            deadline = time.monotonic() + self._limits.header_seconds
+        if not self._protocol.trailing_data[0]:
+            self._silent_since = time.monotonic()
+            try:
+                self.receive(self._silent_since + self._limits.idle_seconds)
+            finally:
+                self._silent_since = None
+        deadline = time.monotonic() + self._limits.header_seconds
         while (event := self._protocol.next_event()) is h11.NEED_DATA:
             self.receive(deadline)
-            if not began:
-                began = True
-                deadline = time.monotonic() + self._limits.header_seconds
         return event
 
     def receive(self, deadline: float) -> None:

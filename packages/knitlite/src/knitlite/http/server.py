@@ -24,6 +24,8 @@ _BUSY: Final = (
 )
 
 _TURN_AWAY_SECONDS: Final = 0.2
+_LEAVE_SECONDS: Final = 1.0
+"""A silent connection that is told to leave has done so by then."""
 
 
 class Server:
@@ -40,7 +42,7 @@ class Server:
         self._limits = limits or Limits()
         self._places = threading.Semaphore(self._limits.connections)
         self._bodies = threading.Semaphore(self._limits.bodies)
-        self._open: set[socket.socket] = set()
+        self._open: dict[socket.socket, Connection] = {}
         self._open_lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
         self._listener = listener
@@ -80,25 +82,35 @@ class Server:
                 # Closed by close(), or out of descriptors for a moment.
                 self._closing.wait(0.05)
                 continue
-            if self._places.acquire(blocking=False):
+            if self._take_place():
                 self._serve_in_thread(connection)
             else:
                 _turn_away(connection)
 
-    def _serve_in_thread(self, connection: socket.socket) -> None:
-        thread = threading.Thread(target=self._serve, args=(connection,), name="http", daemon=True)
+    def _take_place(self) -> bool:
+        """Whether there is one, if need be that of the oldest connection that asks for nothing."""
+        if self._places.acquire(blocking=False):
+            return True
         with self._open_lock:
-            self._open.add(connection)
+            connections = list(self._open.values())
+        silent = any(connection.leave_if_silent(self._limits.spare_seconds) for connection in connections)
+        return silent and self._places.acquire(timeout=_LEAVE_SECONDS)
+
+    def _serve_in_thread(self, accepted: socket.socket) -> None:
+        connection = Connection(accepted, self._handle, self._limits, self._bodies)
+        thread = threading.Thread(target=self._serve, args=(accepted, connection), name="http", daemon=True)
+        with self._open_lock:
+            self._open[accepted] = connection
             self._threads.add(thread)
         thread.start()
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve(self, accepted: socket.socket, connection: Connection) -> None:
         try:
-            Connection(connection, self._handle, self._limits, self._bodies).serve()
+            connection.serve()
         finally:
-            connection.close()
+            accepted.close()
             with self._open_lock:
-                self._open.discard(connection)
+                del self._open[accepted]
                 self._threads.discard(threading.current_thread())
             self._places.release()
 
