@@ -113,7 +113,11 @@ def ended_as(run: Run) -> tuple[str, int | None, str]:
 
 def containers(program: Program, below: Path) -> list[str]:
     """Ids of all containers of Runs below a folder; other tests may have theirs."""
-    listed = program.call("ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={LABEL}")
+    for _ in range(10):
+        listed = program.call("ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={LABEL}")
+        if listed.returncode == 0:
+            break
+    # podman stumbles over one that another test removes at that moment.
     assert listed.returncode == 0, listed.stderr
     label = f'{{{{index .Config.Labels "{LABEL}"}}}}'
     return [

@@ -180,13 +180,14 @@ def test_a_long_log_arrives_whole(engine: EmbeddedEngine, tmp_path: Path) -> Non
 
 def test_a_log_is_followed_while_the_job_writes_it(engine: EmbeddedEngine, tmp_path: Path) -> None:
     push_text(engine, tmp_path)
-    plan = engine.apply_plan(plan_of("echo one; sleep 3; echo two"))
+    script = "echo one; until [ -e /out/copy/go ]; do sleep 0.1; done; echo two"
+    plan = engine.apply_plan(plan_of(script))
     run_id = wait_for_status(engine, plan.plan_id, "running")
     seen = b""
     for piece in engine.read_log(run_id, follow=True):
         seen += piece
         if seen == b"one\n":
-            assert engine.get_run(run_id).status == "running"
+            (tmp_path / "root" / "runs" / run_id / "root" / "out" / "copy" / "go").touch()
     assert seen == b"one\ntwo\n"
     wait_for_runs(engine, plans=[plan.plan_id])
 
@@ -208,7 +209,7 @@ def test_nobody_waits_for_a_long_pull(program: Program, tmp_path: Path, how: str
                 engine.stop_run(run.run_id, fail=True)
                 (run,) = wait_for_runs(engine, plans=[plan.plan_id])
                 assert ended_as(run) == ("failed", 253, "aborted by user")
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 60
         held[0].close()
     with EmbeddedEngine.open(EngineSettings(tmp_path / "root", HeldRunner())) as engine:
         (run,) = engine.find_runs(plans=[plan.plan_id])
@@ -244,10 +245,10 @@ def test_orphans_of_a_killed_engine_are_removed(program: Program, tmp_path: Path
 
 
 def wait_for_status(engine: EmbeddedEngine, plan_id: str, status: str) -> str:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for run in engine.find_runs(plans=[plan_id]):
             if run.status == status:
                 return run.run_id
         time.sleep(0.05)
-    raise AssertionError(f"no Run of plan {plan_id} became {status} within 20 s")
+    raise AssertionError(f"no Run of plan {plan_id} became {status} within 60 s")

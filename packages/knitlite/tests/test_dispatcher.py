@@ -46,7 +46,7 @@ def running(engine: EmbeddedEngine) -> set[str]:
     return {run.plan.image or "" for run in engine.find_runs(statuses=["running"])}
 
 
-def wait_for(look: Callable[[], bool], seconds: float = 10) -> None:
+def wait_for(look: Callable[[], bool], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not look():
         assert time.monotonic() < deadline
@@ -196,12 +196,14 @@ def test_a_run_without_its_input_fails(engine: EmbeddedEngine, tmp_path: Path) -
 
 
 def test_a_short_task_ends_at_once(engine: EmbeddedEngine, tmp_path: Path) -> None:
-    """Nothing waits for a clock: from the upload to the end of the Run in well under a second."""
+    """Nothing waits for a clock, which would cost each a second: ten, one after the other, take less."""
     apply(engine, "aa", cpu="100m")
     began = time.monotonic()
-    push(engine, tmp_path / "data")
-    wait_for(lambda: len(engine.find_runs(statuses=["done"])) == 2)
-    assert time.monotonic() - began < 2
+    for _ in range(10):
+        push(engine, tmp_path / "data")
+        wait_for(lambda: all(run.status == "done" for run in engine.find_runs()))
+    assert time.monotonic() - began < 10
+    assert len(engine.find_runs()) == 20
 
 
 def test_an_end_that_can_not_be_written_holds_up_nobody(
@@ -227,4 +229,4 @@ def test_an_end_that_can_not_be_written_holds_up_nobody(
     assert small.find_runs(plans=[first.plan_id])[0].status == "completing"
     contents.unlink()
     (tmp_path / "elsewhere").rename(contents)
-    wait_for(lambda: small.find_runs(plans=[first.plan_id])[0].status == "done")
+    wait_for(lambda: small.find_runs(plans=[first.plan_id])[0].status == "done", seconds=90)
