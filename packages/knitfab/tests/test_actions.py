@@ -67,6 +67,14 @@ def test_ensure_plan(site: Site) -> None:
     assert again.active
 
 
+def test_a_plan_keeps_the_commit_it_was_made_at(site: Site) -> None:
+    spec = site.spec("true", active=False)
+    assert ensure_plan(site.engine, spec)[0].annotations == ()
+    for commit in ("later", "first"):  # the order is not the alphabet's
+        told = replace(spec, annotations=(("commit", commit),))
+        assert ensure_plan(site.engine, told)[0].annotations == (("commit", "later"),)
+
+
 def test_ensure_plan_reports_a_cycle(site: Site) -> None:
     with pytest.raises(KnitError) as error:
         ensure_plan(site.engine, site.spec(outputs={"/out": [site.tag("in")]}))

@@ -24,6 +24,9 @@ CONTENT_KEY: Final = "content.sha256"
 PLAN_NAME_KEY: Final = "newsloom/plan"
 """The annotation that names a plan across its versions; an older version of the same name is superseded."""
 
+COMMIT_KEY: Final = "commit"
+"""The annotation that names a commit which holds what a plan runs."""
+
 
 def plan_names(plan: Plan | PlanSummary) -> list[str]:
     """The names that a plan carries across its versions; more than one where plans of an index are equal."""
@@ -40,7 +43,10 @@ def find_equal_plan(engine: Engine, spec: PlanSpec) -> Plan | None:
 
 
 def ensure_plan(engine: Engine, spec: PlanSpec) -> tuple[Plan, bool]:
-    """The plan of this spec, and whether it was made now. An equal one gets its annotations and limits."""
+    """The plan of this spec, and whether it was made now. An equal one gets its annotations and limits.
+
+    A plan that names a commit keeps it: later commits that hold the same are no news to its Runs.
+    """
     found = find_equal_plan(engine, spec)
     if found is not None:
         return _bring_up_to_date(engine, found, spec), False
@@ -55,7 +61,8 @@ def ensure_plan(engine: Engine, spec: PlanSpec) -> tuple[Plan, bool]:
 
 
 def _bring_up_to_date(engine: Engine, plan: Plan, spec: PlanSpec) -> Plan:
-    missing = [pair for pair in spec.annotations if pair not in plan.annotations]
+    kept = {key for key, _ in plan.annotations} & {COMMIT_KEY}
+    missing = [pair for pair in spec.annotations if pair not in plan.annotations and pair[0] not in kept]
     if missing:
         plan = engine.annotate(plan.plan_id, add=missing)
     changed = {name: limit for name, limit in spec.resources.items() if plan.resources.get(name) != limit}

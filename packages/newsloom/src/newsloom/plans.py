@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
-from knitfab.actions import PLAN_NAME_KEY
+from knitfab.actions import COMMIT_KEY, PLAN_NAME_KEY
 from knitfab.errors import KnitError
 from knitfab.jsonvalue import as_object
 from knitfab.planfile import parse_plan
@@ -26,6 +26,8 @@ from knitfab.records import PlanSpec
 from knitfab.yamlvalue import as_truth, parse_yaml, read_text, read_yaml
 from newscore.errors import NewsError
 from newscore.folder import making
+
+from newsloom.commit import find_commit
 
 SOURCES = {
     "newstrain": ("newscore", "newstrain"),
@@ -117,22 +119,29 @@ def fill_template(path: Path, name: str, entry: Mapping[str, str]) -> str:
 def find_pin(project: Path, image: str, pins: Mapping[str, Pin] | None) -> Pin:
     """The pin of an image, by its build or by its sources."""
     if pins is None:
-        if image not in SOURCES:
-            raise NewsError(f"a plan names the image {image!r}: use one of {', '.join(SOURCES)}.")
-        try:
-            source = source_sha256(project, image)
-            version = package_version(project, image)
-        except FileNotFoundError as error:
-            raise NewsError(
-                f"{error.filename} is missing, which pins the plans: call newsloom at the top of a clone.",
-                code="missing",
-            ) from error
-        return Pin(f"local/{image}:{version}-s{source}", {"source-sha256": source})
+        return source_pin(project, image)
     if image not in pins:
         raise NewsError(
             f"image {image} has not been built: run make build IMAGE={image} first.", code="missing"
         )
     return pins[image]
+
+
+def source_pin(project: Path, image: str) -> Pin:
+    """The pin of what runs as a process of this machine: the hash of its sources, and a commit of them."""
+    if image not in SOURCES:
+        raise NewsError(f"a plan names the image {image!r}: use one of {', '.join(SOURCES)}.")
+    try:
+        source = source_sha256(project, image)
+        version = package_version(project, image)
+    except FileNotFoundError as error:
+        raise NewsError(
+            f"{error.filename} is missing, which pins the plans: call newsloom at the top of a clone.",
+            code="missing",
+        ) from error
+    commit = find_commit(project, source_paths(image))
+    annotations = {"source-sha256": source} | ({COMMIT_KEY: commit} if commit else {})
+    return Pin(f"local/{image}:{version}-s{source}", annotations)
 
 
 def built_pins(project: Path, registry: str) -> dict[str, Pin]:
@@ -160,10 +169,15 @@ def source_sha256(project: Path, image: str) -> str:
 
 def source_files(project: Path, image: str) -> Iterator[Path]:
     """The files that `source_sha256` covers, in order."""
-    for package in SOURCES[image]:
-        root = project / "packages" / package / "src"
-        yield from sorted(p for p in root.rglob("*") if p.is_file() and p.suffix != ".pyc")
-    yield project / "requirements" / "runtime.lock"
+    *folders, lock = source_paths(image)
+    for folder in folders:
+        yield from sorted(p for p in (project / folder).rglob("*") if p.is_file() and p.suffix != ".pyc")
+    yield project / lock
+
+
+def source_paths(image: str) -> list[str]:
+    """Where the code that an image's commands run lies in the project."""
+    return [*(f"packages/{package}/src" for package in SOURCES[image]), "requirements/runtime.lock"]
 
 
 def package_version(project: Path, image: str) -> str:
