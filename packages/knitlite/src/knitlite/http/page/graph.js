@@ -8,7 +8,7 @@ const ACROSS = 46; // between two layers, where edges bend
 const DOWN = 16; // between two nodes of a layer
 const MARGIN = 24;
 const SWEEPS = 12;
-const LETTERS = { label: 24, note: 29 }; // that fit into a box
+const LETTERS = { data: [24, 29], run: [18, 22] }; // of label and note that fit into a box
 const SMALLEST = 0.78; // of the natural size; a wider graph is scrolled
 
 /** The layer of each node: behind all it comes from; what comes from nothing stands by its first reader. */
@@ -144,12 +144,13 @@ const shorten = (text, most) => (text.length > most ? `${text.slice(0, most - 1)
 function drawNode(node, { x, y, width }, isHere) {
   const box = { x, y: y - HEIGHT / 2, width, height: HEIGHT, rx: node.kind === "run" ? HEIGHT / 2 : 7 };
   const words = `${node.kind === "run" ? "Run" : "Data"} ${node.label}, ${node.note}`;
+  const [label, note] = LETTERS[node.kind];
   const inset = x + (node.kind === "run" ? 20 : 12);
   const look = `${node.kind} ${node.look}${isHere ? " here" : ""}`;
   const attributes = { href: node.href, class: look, "aria-label": words, "data-key": `node ${node.id}` };
   const texts = [
-    draw("text", { x: inset, y: y - 4 }, shorten(node.label, LETTERS.label)),
-    draw("text", { x: inset, y: y + 13, class: "small" }, shorten(node.note, LETTERS.note)),
+    draw("text", { x: inset, y: y - 4 }, shorten(node.label, label)),
+    draw("text", { x: inset, y: y + 13, class: "small" }, shorten(node.note, note)),
   ];
   return draw("a", attributes, draw("title", {}, node.about), draw("rect", box), ...texts);
 }
