@@ -1,13 +1,8 @@
-"""A tiny source tree and a loopback registry, both real."""
+"""A tiny source tree and registries, all real."""
 
 from __future__ import annotations
 
-import json
 import shutil
-import socket
-import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +10,8 @@ import pytest
 from imagelock.registry import Registry, parse_registry
 from imagelock.samples import TinyTree, make_tree
 from imagelock.serve import LoopbackRegistry
+
+from .servers import Signer, ToldServer, debians_registry, serving
 
 
 @pytest.fixture
@@ -32,12 +29,9 @@ def registry_root(tmp_path: Path) -> Path:
 @pytest.fixture
 def registry(registry_root: Path) -> Iterator[Registry]:
     """A running loopback registry."""
-    with LoopbackRegistry(("127.0.0.1", 0), registry_root) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    server = LoopbackRegistry(("127.0.0.1", 0), registry_root)
+    with serving(server):
         yield parse_registry(f"127.0.0.1:{server.server_address[1]}")
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -45,25 +39,21 @@ def docker_registry(tmp_path: Path) -> Iterator[Registry]:
     """The registry that Debian ships, whose repositories do not see each other's blobs."""
     if not shutil.which("docker-registry"):
         pytest.skip("docker-registry is not installed here")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    settings = {
-        "version": "0.1", "http": {"addr": f"127.0.0.1:{port}"},
-        "storage": {"filesystem": {"rootdirectory": str(tmp_path / "docker-registry")}},
-    }  # fmt: skip
-    (tmp_path / "registry.yml").write_text(json.dumps(settings))
-    process = subprocess.Popen(
-        ["docker-registry", "serve", tmp_path / "registry.yml"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        for _ in range(100):
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield parse_registry(f"127.0.0.1:{port}")
-    finally:
-        process.terminate()
-        process.wait()
+    with debians_registry(tmp_path) as address:
+        yield parse_registry(address)
+
+
+@pytest.fixture
+def told() -> Iterator[ToldServer]:
+    """A running server without an answer."""
+    server = ToldServer()
+    with serving(server):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
+    """A key and its certificate."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed here")
+    return Signer(tmp_path_factory.mktemp("signer"))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from imagelock.build import build
@@ -17,16 +17,15 @@ from imagelock.samples import TinyTree
 from imagelock.serve import LoopbackRegistry
 from imagelock.upload import Upload
 
+from .servers import serving
+
 
 @pytest.fixture
 def read_only(registry_root: Path) -> Iterator[Registry]:
     """A registry that takes nothing."""
-    with LoopbackRegistry(("127.0.0.1", 0), registry_root, read_only=True) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    server = LoopbackRegistry(("127.0.0.1", 0), registry_root, read_only=True)
+    with serving(server):
         yield parse_registry(f"127.0.0.1:{server.server_address[1]}")
-        server.shutdown()
-        thread.join()
 
 
 def test_a_push_sends_only_what_is_lacking(tree: TinyTree, registry: Registry) -> None:
@@ -50,14 +49,18 @@ def test_a_broken_off_push_goes_on(tree: TinyTree, registry: Registry) -> None:
     assert (done.uploaded, done.skipped) == (3, 1)
 
 
-def test_layers_of_another_image_are_mounted_not_sent(tree: TinyTree, docker_registry: Registry) -> None:
-    text = tree.image_toml.read_text().replace('name = "tiny"', 'name = "other"')
-    tree.write("images/other/image.toml", text)
-    lock = tree.image_toml.with_name("image.lock").read_text()
-    tree.write("images/other/image.lock", lock.replace('image = "tiny"', 'image = "other"'))
+def add_other(tree: TinyTree) -> dict[str, Any]:
+    """A second image of the same inputs, built; its note."""
+    for file, key in (("image.toml", "name"), ("image.lock", "image")):
+        text = tree.image_toml.with_name(file).read_text()
+        tree.write(f"images/other/{file}", text.replace(f'{key} = "tiny"', f'{key} = "other"'))
     tree.commit()
+    return build(tree.project, "other", offline=True).note
+
+
+def test_layers_of_another_image_are_mounted_not_sent(tree: TinyTree, docker_registry: Registry) -> None:
     tree.build()
-    note = build(tree.project, "other", offline=True).note
+    note = add_other(tree)
     first = push(tree.project, "tiny", docker_registry)
     assert (first.uploaded, first.mounted) == (4, 0)
     second = push(tree.project, "other", docker_registry)
@@ -135,6 +138,6 @@ def test_a_malformed_registry_is_refused(text: str) -> None:
 
 
 def test_tls_is_left_out_on_loopback_only() -> None:
-    assert parse_registry("localhost:5000").plain
+    assert {parse_registry(f"{host}:5000").plain for host in ("localhost", "127.0.0.1", "[::1]")} == {True}
     assert not parse_registry("reg.example:5000").plain
     assert "secret" not in repr(parse_registry("reg.example", "me:secret"))

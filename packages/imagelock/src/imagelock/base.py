@@ -6,15 +6,15 @@ The lock keeps digests only; where the base lies is said anew on each machine (`
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, BinaryIO
+from shutil import copyfileobj
+from typing import Any
 
-from imagelock.canonical import CHUNK
 from imagelock.documents import parse_object
 from imagelock.errors import ImageError
 from imagelock.inputs import InputCache
 from imagelock.layout import MANIFEST_TYPE, Layout
 from imagelock.lockfile import LockedBlob
-from imagelock.recorded import Recorded, RecordedLayout, RecordedRegistry
+from imagelock.recorded import Blob, Recorded, RecordedLayout, RecordedRegistry
 from imagelock.registry import parse_registry
 from imagelock.scratch import scratch_folder
 
@@ -62,12 +62,6 @@ def fetch_base(rows: tuple[LockedBlob, ...], place: Recorded, cache: InputCache)
             if row.kind == "manifest":
                 path.write_bytes(place.manifest(row.sha256))
             else:
-                with place.open_blob(row.sha256) as stream, path.open("wb") as out:
-                    copy_up_to(row.size, stream, out)
+                with place.open_blob(Blob(row.sha256, row.size)) as stream, path.open("wb") as out:
+                    copyfileobj(stream, out)
             cache.add(path, row)
-
-
-def copy_up_to(size: int, stream: BinaryIO, out: BinaryIO) -> None:
-    """Copy a blob, at most one piece more than it may have: what is too long is no base's blob."""
-    while out.tell() <= size and (piece := stream.read(CHUNK)):
-        out.write(piece)

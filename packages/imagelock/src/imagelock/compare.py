@@ -86,7 +86,11 @@ def find_broken(old: Record) -> list[str]:
     # Hashing lets other threads run, so two layers at a time use two CPUs.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = list(pool.map(lambda layer: blob_digest(old.recorded, layer), layers))
-    return [f"sha256:{layer}" for layer, digest in zip(layers, found, strict=True) if digest != layer]
+    return [
+        f"sha256:{layer.digest}"
+        for layer, digest in zip(layers, found, strict=True)
+        if digest != layer.digest
+    ]
 
 
 def find_broken_layers(recorded: Recorded, digest: str) -> list[str]:
@@ -104,7 +108,7 @@ def find_hollow(old: Record, new: Record) -> list[str]:
     known = set(zip(new.layers, new.diff_ids, strict=True))
     pairs = dict.fromkeys(zip(old.layers, old.diff_ids, strict=True))
     return [
-        f"sha256:{layer}"
+        f"sha256:{layer.digest}"
         for layer, diff_id in pairs
         if (layer, diff_id) not in known and plain_digest(old.recorded, layer) != diff_id
     ]

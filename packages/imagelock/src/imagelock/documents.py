@@ -29,8 +29,8 @@ def is_digest(value: object) -> bool:
 
 
 def is_descriptor(row: object) -> bool:
-    """True for something with a digest."""
-    return isinstance(row, dict) and is_digest(row.get("digest"))
+    """True for something with a digest and a size."""
+    return isinstance(row, dict) and is_digest(row.get("digest")) and type(row.get("size")) is int
 
 
 def hex_of(row: Mapping[str, Any]) -> str:

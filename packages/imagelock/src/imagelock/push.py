@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,10 +91,10 @@ def send(
 def mount_from_others(project: Project, name: str, registry: Registry, digest: str) -> bool:
     """True when the registry gave us the blob out of the repository of another image built here."""
     for other in project.names():
-        if other != name and project.layout(other).blob_path(digest).exists() and (
-            registry.has_blob(other, digest) and registry.mount(name, digest, other)
-        ):  # fmt: skip
-            return True
+        if other != name and project.layout(other).blob_path(digest).exists():
+            with suppress(ImageError):  # who may not read there can still send it here
+                if registry.has_blob(other, digest) and registry.mount(name, digest, other):
+                    return True
     return False
 
 

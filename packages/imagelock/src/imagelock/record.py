@@ -8,7 +8,7 @@ from typing import Any
 
 from imagelock.documents import hex_of, is_descriptor, is_digest, parse_object
 from imagelock.errors import ImageError
-from imagelock.recorded import Recorded
+from imagelock.recorded import Blob, Recorded
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Record:
         return hex_of(self.manifest["config"])
 
     @property
-    def layers(self) -> list[str]:
-        """The layers' digests (hex), bottom first."""
-        return [hex_of(row) for row in self.manifest["layers"]]
+    def layers(self) -> list[Blob]:
+        """The layers, bottom first."""
+        return [Blob(hex_of(row), row["size"]) for row in self.manifest["layers"]]
 
     @property
     def diff_ids(self) -> list[str]:

@@ -28,6 +28,14 @@ GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 BROKEN = (gzip.BadGzipFile, zlib.error, EOFError, tarfile.TarError)
 
 
+@dataclass(frozen=True)
+class Blob:
+    """What a descriptor promises: digest (hex) and size."""
+
+    digest: str
+    size: int
+
+
 class Recorded(Protocol):
     """Where a recorded image's bytes come from; digests are hex."""
 
@@ -37,8 +45,8 @@ class Recorded(Protocol):
     def blob(self, digest: str) -> bytes:
         """A small blob's bytes, checked."""
 
-    def open_blob(self, digest: str) -> AbstractContextManager[io.BufferedReader[Any]]:
-        """A big blob as a stream, unchecked."""
+    def open_blob(self, blob: Blob) -> AbstractContextManager[io.BufferedReader[Any]]:
+        """A big blob as a stream, unchecked; of one that is longer than promised, a byte more may do."""
 
     def attached(self, digest: str) -> dict[str, list[bytes]]:
         """The documents that go with a manifest, by the names of ATTACHED."""
@@ -59,12 +67,12 @@ class RecordedLayout:
         return self.layout.read_blob(digest)
 
     @contextmanager
-    def open_blob(self, digest: str) -> Iterator[io.BufferedReader[Any]]:
-        """A big blob."""
+    def open_blob(self, blob: Blob) -> Iterator[io.BufferedReader[Any]]:
+        """A big blob; a file has an end, whatever was promised."""
         try:
-            stream = self.layout.blob_path(digest).open("rb")
+            stream = self.layout.blob_path(blob.digest).open("rb")
         except FileNotFoundError:
-            raise ImageError(f"{self.layout.path} lacks the blob sha256:{digest}",
+            raise ImageError(f"{self.layout.path} lacks the blob sha256:{blob.digest}",
                              code="missing") from None  # fmt: skip
         with stream:
             yield stream
@@ -92,9 +100,9 @@ class RecordedRegistry:
         """A small blob."""
         return self.registry.blob(self.repository, digest)
 
-    def open_blob(self, digest: str) -> AbstractContextManager[io.BufferedReader[Any]]:
-        """A big blob."""
-        return self.registry.open_blob(self.repository, digest)
+    def open_blob(self, blob: Blob) -> AbstractContextManager[io.BufferedReader[Any]]:
+        """A big blob, and of what is none at most a byte more: a registry may send for ever."""
+        return self.registry.open_blob(self.repository, blob.digest, blob.size + 1)
 
     def attached(self, digest: str) -> dict[str, list[bytes]]:
         """The referrers of the known kinds."""
@@ -136,21 +144,21 @@ class FileFact:
     other: str
 
 
-def blob_digest(recorded: Recorded, digest: str) -> str:
-    """The digest a recorded blob really has."""
-    with recorded.open_blob(digest) as stream:
+def blob_digest(recorded: Recorded, layer: Blob) -> str:
+    """The digest a recorded layer really has."""
+    with recorded.open_blob(layer) as stream:
         return hash_stream(stream)
 
 
 @contextmanager
-def open_plain(recorded: Recorded, digest: str) -> Iterator[io.BufferedIOBase]:
+def open_plain(recorded: Recorded, layer: Blob) -> Iterator[io.BufferedIOBase]:
     """A layer's tar, packed by gzip or not at all; ImageError for zstd, which Python 3.11 cannot unpack."""
-    with recorded.open_blob(digest) as stream:
+    with recorded.open_blob(layer) as stream:
         magic = stream.peek(len(ZSTD))
         if magic.startswith(ZSTD):
             raise ImageError(
-                f"the recorded layer sha256:{digest} is packed by zstd, which cannot be unpacked here: audit "
-                "a copy packed by gzip, as `skopeo copy --dest-compress-format gzip` makes one"
+                f"the recorded layer sha256:{layer.digest} is packed by zstd, which cannot be unpacked here: "
+                "audit a copy packed by gzip, as `skopeo copy --dest-compress-format gzip` makes one"
             )
         if not magic.startswith(GZIP):
             yield stream
@@ -159,10 +167,10 @@ def open_plain(recorded: Recorded, digest: str) -> Iterator[io.BufferedIOBase]:
             yield plain
 
 
-def plain_digest(recorded: Recorded, digest: str) -> str:
+def plain_digest(recorded: Recorded, layer: Blob) -> str:
     """The hash of a layer's plain bytes, or empty when it does not inflate."""
     try:
-        with open_plain(recorded, digest) as plain:
+        with open_plain(recorded, layer) as plain:
             return hash_stream(plain)
     except BROKEN:
         return ""
@@ -176,9 +184,9 @@ def hash_stream(stream: IO[bytes] | io.BufferedIOBase) -> str:
     return found.hexdigest()
 
 
-def list_layer(recorded: Recorded, digest: str) -> dict[str, FileFact]:
+def list_layer(recorded: Recorded, layer: Blob) -> dict[str, FileFact]:
     """Every path of a recorded layer, read from its tar."""
-    with open_plain(recorded, digest) as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
+    with open_plain(recorded, layer) as plain, tarfile.open(fileobj=plain, mode="r|") as archive:
         return {member.name: file_fact(archive, member) for member in archive}
 
 

@@ -14,15 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from imagelock.errors import ImageError
-from imagelock.registry import Registry, UnansweredError, open_source
+from imagelock.registry import PUSH, Registry, open_source
+from imagelock.web import UnansweredError
 
 CHUNK_BYTES = 16 << 20
 MOST_CHUNK = 128 << 20  # a chunk is held in memory; a registry that wants bigger ones gets the blob whole
 FRUITLESS_TRIES = 4  # tries in a row that bring no byte
-REFUSED = {400, 405, 415, 501}  # what registries without chunks say to PATCH
+REFUSED = {400, 405, 415, 416, 501}  # what registries without chunks, or with smaller ones, say to the first
 LOST = {404, 416}  # the session is gone, or is at another byte than we think
 RANGE = re.compile(r"(?:bytes[= ])?0-(?P<end>\d+)$")
 
@@ -44,6 +45,11 @@ class Upload:
     best: int = 0
     fruitless: int = 0
     continued: bool = False
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What a token has to allow."""
+        return (self.registry.scope(self.repository, PUSH),)
 
     def complete(self) -> None:
         """Send all of it. ImageError: refused, or the registry stays away."""
@@ -86,7 +92,7 @@ class Upload:
         if not self.location:
             self.begin()
             return
-        status, headers, _ = self.registry.ask("GET", self.location)
+        status, headers, _ = self.registry.ask("GET", self.location, self.scopes)
         match = RANGE.match(headers.get("range", ""))
         if status != 204 or not match:
             self.begin()
@@ -100,7 +106,7 @@ class Upload:
         """A new session."""
         self.location, self.have, self.continued = "", 0, False
         path = self.registry.path(self.repository, "blobs/uploads/")
-        status, headers, data = self.registry.ask("POST", path)
+        status, headers, data = self.registry.ask("POST", path, self.scopes)
         self.expect(status, 202, data, "begin an upload")
         self.move(headers)
         if not self.location:
@@ -118,7 +124,7 @@ class Upload:
             "Content-Type": "application/octet-stream", "Content-Length": str(len(data)),
             "Content-Range": f"{self.have}-{self.have + len(data) - 1}",
         }  # fmt: skip
-        status, headers, said = self.registry.ask("PATCH", self.location, sent, io.BytesIO(data))
+        status, headers, said = self.registry.ask("PATCH", self.location, self.scopes, sent, io.BytesIO(data))
         if status in REFUSED and not self.have:
             self.whole = True
             return
@@ -134,7 +140,7 @@ class Upload:
         mark = "&" if "?" in self.location else "?"
         path = f"{self.location}{mark}{urlencode({'digest': f'sha256:{self.digest}'})}"
         sent = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        status, _, data = self.registry.ask("PUT", path, sent, body)
+        status, _, data = self.registry.ask("PUT", path, self.scopes, sent, body)
         if status in LOST or (status == 400 and self.continued):  # parts it put together wrongly
             self.location = ""
             raise UnansweredError(f"it has lost the upload, HTTP {status}")
@@ -149,8 +155,7 @@ class Upload:
     def move(self, headers: dict[str, str]) -> None:
         """Take over the session's newest address."""
         if where := headers.get("location"):
-            parts = urlsplit(where)
-            self.location = f"{parts.path}?{parts.query}" if parts.query else parts.path
+            self.location = self.registry.session_path(where)
 
     def note(self, have: int) -> None:
         """The registry has this much."""
