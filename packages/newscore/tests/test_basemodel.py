@@ -31,8 +31,8 @@ def test_a_folder_with_one_gguf_names_it_and_with_two_is_refused(tmp_path: Path)
 
 
 def test_a_hub_id_is_found_in_the_cache_only(cache: Path) -> None:
-    with pytest.raises(NewsError, match="neither a folder nor in the local hub cache") as caught:
-        find_base_model("some/model")
+    with pytest.raises(NewsError, match="--judge-model some/model is neither a folder nor") as caught:
+        find_base_model("some/model", flag="--judge-model")
     assert caught.value.code == "missing"
     snapshot = cache / "models--some--model" / "snapshots" / "abc"
     snapshot.mkdir(parents=True)

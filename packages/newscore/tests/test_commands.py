@@ -138,7 +138,9 @@ def test_an_existing_result_is_never_written_over(
     write_dataset(dataset, tmp_path / "mine")
     argv = ["subset", "--dataset", str(dataset_folder), "--count", "6", "--save-to", str(tmp_path / "mine")]
     assert main(argv) == 2
-    assert "is not empty: remove it or choose another place." in capsys.readouterr().err
+    assert (
+        "is not empty, it holds 'articles.jsonl': choose a new or an empty folder." in capsys.readouterr().err
+    )
     assert read_dataset(tmp_path / "mine") == dataset
 
 

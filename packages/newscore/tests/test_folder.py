@@ -1,4 +1,4 @@
-"""staged_folder: whole or not at all, on real file systems that fail."""
+"""staged_folder, staged_outputs: whole or not at all, on real file systems that fail."""
 
 import errno
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from newscore.errors import NewsError
-from newscore.folder import sha256_file, sha256_folder, staged_folder
+from newscore.folder import refuse_inside, sha256_file, sha256_folder, staged_folder, staged_outputs
 
 
 @pytest.fixture
@@ -106,9 +106,54 @@ def test_after_any_exception_nothing_is_left(existed: bool, error: BaseException
 
 def test_a_folder_with_content_is_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("x")
-    with pytest.raises(NewsError, match="is not empty: remove it"), staged_folder(tmp_path):
+    with pytest.raises(NewsError, match="is not empty, it holds 'mine'"), staged_folder(tmp_path):
         pytest.fail("not reached")
     assert [entry.name for entry in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("mountpoints", [(), ("model",), ("lost+found", "metrics", "model")])
+def test_outputs_appear_in_an_empty_place_or_in_mountpoints(
+    mountpoints: tuple[str, ...], tmp_path: Path
+) -> None:
+    for name in mountpoints:
+        (tmp_path / "out" / name / "lost+found").mkdir(parents=True)
+    with staged_outputs(tmp_path / "out", ["model", "metrics"]) as folders:
+        for folder in folders:
+            (folder / "file").write_text("x")
+    assert [(tmp_path / "out" / name / "file").exists() for name in ("model", "metrics")] == [True, True]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("held", ["notes.txt", "predictions/row", "model/old"])
+def test_outputs_never_join_what_lies_there(held: str, tmp_path: Path) -> None:
+    (tmp_path / "out" / held).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "out" / held).write_text("mine")
+    with (
+        pytest.raises(NewsError, match="is not empty"),
+        staged_outputs(tmp_path / "out", ["model", "metrics"]),
+    ):
+        pytest.fail("not reached")
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == [tmp_path / "out" / held]
+
+
+def test_a_folder_to_work_in_is_not_among_the_results(tmp_path: Path) -> None:
+    refuse_inside(tmp_path / "out", "--scratch", tmp_path / "out2")
+    with pytest.raises(NewsError, match=r"--scratch .* lies in --save-to"):
+        refuse_inside(tmp_path / "out", "--scratch", tmp_path / "out" / "x" / ".." / "scratch")
+
+
+def test_what_filled_the_place_meanwhile_is_kept_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+
+    def meet_another() -> None:
+        with staged_folder(path) as folder:
+            (folder / "ours").write_text("ours")
+            path.mkdir()
+            (path / "theirs").write_text("theirs")
+
+    with pytest.raises(NewsError, match="filled by another program"):
+        meet_another()
+    assert [entry.name for entry in tmp_path.rglob("*")] == ["out", "theirs"]
 
 
 def test_a_file_in_the_way_is_refused(tmp_path: Path) -> None:

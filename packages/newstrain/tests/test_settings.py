@@ -24,6 +24,7 @@ def test_the_published_flags_keep_their_defaults() -> None:
     [
         (["--head", "tfidf-svm", "--quantisation", "nf4"], "quantisation nf4 has no meaning"),
         (["--head", "tfidf-svm", "--scratch", "x"], "scratch x has no meaning"),
+        (["--save-to", "out", "--scratch", "out/x"], "--scratch out/x lies in --save-to out"),
         (["--head", "tfidf-svm", "--device", "cuda"], "device cuda"),
         (["--head", "probe", "--epochs", "3"], "epochs 3 has no meaning for the head probe"),
         (["--head", "causal", "--early-stopping", "2"], "early-stopping 2"),

@@ -90,6 +90,9 @@ def test_nothing_is_overwritten(train_settings: Make, tmp_path: Path) -> None:
     with pytest.raises(NewsError, match="not empty"):
         run_train(train_settings(head="tfidf-svm"))
     assert [path.name for path in (tmp_path / "out").rglob("*")] == ["model", "precious"]
+    (tmp_path / "out" / "model").rename(tmp_path / "out" / "theirs")
+    with pytest.raises(NewsError, match="it holds 'theirs'"):
+        run_train(train_settings(head="tfidf-svm"))
 
 
 @pytest.mark.parametrize("head", ["seqcls", "causal"])

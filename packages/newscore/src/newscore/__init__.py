@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         write_dataset,
     )
     from newscore.errors import NewsError, run_main
-    from newscore.folder import sha256_file, sha256_folder, staged_folder
+    from newscore.folder import sha256_file, sha256_folder, staged_folder, staged_outputs
     from newscore.labels import Label, LabelSet, read_labels, write_labels
     from newscore.measurement import Measurement, read_measurement, write_measurement
     from newscore.metrics import Evaluation, evaluate
@@ -55,6 +55,7 @@ __all__ = [
     "sha256_folder",
     "split_validation",
     "staged_folder",
+    "staged_outputs",
     "take_subset",
     "write_dataset",
     "write_labels",
@@ -67,7 +68,7 @@ HOMES = {
     "comparison": ("Comparison", "compare", "holm"),
     "dataset": ("Article", "DataSet", "read_dataset", "split_validation", "take_subset", "write_dataset"),
     "errors": ("NewsError", "run_main"),
-    "folder": ("sha256_file", "sha256_folder", "staged_folder"),
+    "folder": ("sha256_file", "sha256_folder", "staged_folder", "staged_outputs"),
     "labels": ("Label", "LabelSet", "read_labels", "write_labels"),
     "measurement": ("Measurement", "read_measurement", "write_measurement"),
     "metrics": ("Evaluation", "evaluate"),

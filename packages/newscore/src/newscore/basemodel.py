@@ -28,18 +28,18 @@ class BaseModel:
         return sha256_folder(self.path)
 
 
-def find_base_model(path_or_id: str) -> BaseModel:
-    """The base model at a path, else the one with that hub id in the local cache."""
+def find_base_model(path_or_id: str, *, flag: str = "--base-model") -> BaseModel:
+    """The base model at a path, else the one with that hub id in the local cache. Errors name `flag`."""
     path = Path(path_or_id)
     if path.is_dir():
         return describe_folder(path, path.resolve().name)
     cached = cached_snapshot(path_or_id)
     if path.is_file():
-        raise NewsError(f"base model {path_or_id} is a file: give the folder that holds it.")
+        raise NewsError(f"{flag} {path_or_id} is a file: give the folder that holds it.")
     if cached is None:
         raise NewsError(
-            f"base model {path_or_id!r} is neither a folder nor in the local hub cache, "
-            "and jobs fetch nothing: give the folder of a downloaded model with --base-model.",
+            f"{flag} {path_or_id} is neither a folder nor in the local hub cache, and jobs fetch nothing: "
+            "give the folder of a downloaded model.",
             code="missing",
         )
     return describe_folder(cached, path_or_id)

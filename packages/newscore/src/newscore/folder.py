@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -27,12 +27,8 @@ def staged_folder(path: Path) -> Iterator[Path]:
     nothing is left; what a killed process left is removed by the next that writes the same folder.
     Raises NewsError when `path` holds something already, or another process is writing it.
     """
-    for place in (path, *path.parents):
-        if place.exists() and not place.is_dir():
-            raise NewsError(f"{place} is a file, but a folder is written there: choose another place.")
+    refuse_content(path)
     existed = path.exists()
-    if existed and any(entry.name not in OF_THE_SYSTEM for entry in path.iterdir()):
-        raise NewsError(f"{path} is not empty: remove it or choose another place.")
     missing_parents = [parent for parent in path.parents if not parent.exists()]
     with ExitStack() as stack:
         with making(path):
@@ -62,6 +58,42 @@ def making(path: Path) -> Iterator[None]:
             error.filename = error.filename or str(path)
             raise
         raise NewsError(f"{path} cannot be made ({error.strerror}): choose another place.") from error
+
+
+@contextmanager
+def staged_outputs(save_to: Path, names: Sequence[str]) -> Iterator[list[Path]]:
+    """Yield an empty folder a name; on success they stand below `save_to`, after an exception nothing does.
+
+    `save_to` holds one command's results and nothing else, so it is absent or empty. An engine may have made
+    the named folders, empty, as mountpoints. Raises NewsError for whatever else lies there, and touches none
+    of it: earlier results are the user's to remove.
+    """
+    refuse_content(save_to, names)
+    with ExitStack() as stack:
+        if save_to.exists():
+            yield [stack.enter_context(staged_folder(save_to / name)) for name in names]
+            return
+        whole = stack.enter_context(staged_folder(save_to))
+        folders = [whole / name for name in names]
+        for folder in folders:
+            folder.mkdir()
+        yield folders
+
+
+def refuse_content(path: Path, but: Collection[str] = ()) -> None:
+    """Refuse to write where a file is, or a folder that holds more than an empty one may, and than `but`."""
+    for place in (path, *path.parents):
+        if place.exists() and not place.is_dir():
+            raise NewsError(f"{place} is a file, but a folder is written there: choose another place.")
+    names = sorted(entry.name for entry in path.iterdir()) if path.exists() else []
+    if held := [name for name in names if name not in {*OF_THE_SYSTEM, *but}]:
+        raise NewsError(f"{path} is not empty, it holds {held[0]!r}: choose a new or an empty folder.")
+
+
+def refuse_inside(save_to: Path, flag: str, folder: Path | None) -> None:
+    """Refuse a folder that a command works in among its results, which appear where nothing else is."""
+    if folder is not None and folder.resolve().is_relative_to(save_to.resolve()):
+        raise NewsError(f"{flag} {folder} lies in --save-to {save_to}: choose a folder outside of it.")
 
 
 def make_scratch(path: Path, existed: bool, stack: ExitStack) -> Path:
@@ -120,7 +152,14 @@ def remove_leftover(folder: Path) -> bool:
 def publish(scratch: Path, path: Path, existed: bool) -> None:
     """Rename the finished content into place; interrupted half-way, take it back."""
     if not existed:
-        scratch.rename(path)
+        try:
+            scratch.rename(path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            raise NewsError(
+                f"{path} was filled by another program meanwhile: choose another place."
+            ) from error
         return
     moved = []
     try:

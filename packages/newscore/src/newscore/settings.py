@@ -12,7 +12,7 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING
 from pathlib import Path
 from typing import Any, TypeVar
@@ -65,6 +65,22 @@ def settings_to_dict(settings: object) -> dict[str, object]:
     """The resolved settings, JSON-safe, sorted by name."""
     record = dataclasses.asdict(typing.cast(Any, settings))
     return {name: plain(record[name]) for name in sorted(record)}
+
+
+def refuse_meaningless(
+    settings: object, chosen: str, uses: Mapping[str, Collection[str]], *, what: str
+) -> None:
+    """Refuse a setting that was changed though the `chosen` one of several, say `what`, has no use for it.
+
+    `uses` tells for a setting which of them do; one that it does not name is of use to all.
+    """
+    for field in dataclasses.fields(typing.cast(Any, settings)):
+        value, users = getattr(settings, field.name), uses.get(field.name, (chosen,))
+        if chosen not in users and value != field.default:
+            raise NewsError(
+                f"{flag_of(field.name)} {typed(plain(value))} has no meaning for the {what} {chosen}: "
+                f"leave it out, or use {what} {' or '.join(sorted(users))}."
+            )
 
 
 class Parser(argparse.ArgumentParser):

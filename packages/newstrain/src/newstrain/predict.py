@@ -2,6 +2,7 @@
 
 from newscore.dataset import read_dataset
 from newscore.errors import NewsError
+from newscore.folder import staged_outputs
 from newscore.measurement import Measurement, write_measurement
 from newscore.metrics import evaluate
 from newscore.predictions import write_predictions
@@ -9,7 +10,6 @@ from newscore.predictions import write_predictions
 from newstrain.compute import start_compute
 from newstrain.cost import CostMeter
 from newstrain.modelfolder import open_model, read_manifest
-from newstrain.outputs import staged_outputs
 from newstrain.progress import say
 from newstrain.scoring import predict_articles
 from newstrain.settings import PredictSettings
@@ -46,8 +46,6 @@ def run_predict(settings: PredictSettings) -> None:
             cost={**cost, "articles_per_second": len(dataset) / cost["wall_seconds"]},
             notes=(),
         )
-        for path in (rows_path, metrics_path):
-            path.rmdir()
         write_predictions(predictions, rows_path)
         write_measurement(metrics_path, measurement)
     summary = measurement.summary

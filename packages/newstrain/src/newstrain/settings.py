@@ -1,12 +1,13 @@
 """What `newstrain train` and `newstrain predict` may be told. Knows the heads' names, never their code."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from newscore.errors import NewsError
-from newscore.settings import setting, settings_to_dict
+from newscore.folder import refuse_inside
+from newscore.settings import refuse_meaningless, setting, settings_to_dict
 
 HeadName = Literal["tfidf-svm", "probe", "seqcls", "causal"]
 Device = Literal["auto", "cuda", "cpu"]
@@ -140,7 +141,8 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself, before anything is loaded."""
-        self._refuse_settings_of_other_heads()
+        refuse_meaningless(self, self.head, _HEADS_OF, what="head")
+        refuse_inside(self.save_to, "--scratch", self.scratch)
         if self.head == "tfidf-svm" and self.device == "cuda":
             raise NewsError("device cuda: the head tfidf-svm runs on the CPU only; use auto or cpu")
         if self.quantisation == "nf4" and self.tuning == "full":
@@ -159,15 +161,6 @@ class TrainSettings:
             raise NewsError(f"prompt {self.prompt!r}: it must hold {{text}} exactly once")
         if not self.lora_targets:
             raise NewsError("lora-targets is empty: name at least one layer, or all-linear")
-
-    def _refuse_settings_of_other_heads(self) -> None:
-        for field in fields(self):
-            heads = _HEADS_OF.get(field.name, _EVERY)
-            if self.head not in heads and getattr(self, field.name) != field.default:
-                raise NewsError(
-                    f"{field.name.replace('_', '-')} {settings_to_dict(self)[field.name]} has no meaning for"
-                    f" the head {self.head}: leave it out, or use head {' or '.join(sorted(heads))}"
-                )
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from newscore.basemodel import BaseModel, find_base_model
 from newscore.dataset import DataSet, read_dataset, split_validation
 from newscore.errors import NewsError
+from newscore.folder import staged_outputs
 from newscore.measurement import Measurement, write_measurement
 from newscore.metrics import evaluate
 
@@ -19,7 +20,6 @@ from newstrain.contract import Fitted, Job
 from newstrain.cost import CostMeter
 from newstrain.heads import open_head
 from newstrain.modelfolder import Manifest, Model, library_versions, open_model, write_model
-from newstrain.outputs import staged_outputs
 from newstrain.progress import Progress, say
 from newstrain.scoring import predict_articles
 from newstrain.settings import TrainSettings, describe_settings
@@ -56,7 +56,6 @@ def run_train(settings: TrainSettings) -> None:
                 *fitted.notes,
             ),
         )
-        metrics_path.rmdir()
         write_measurement(metrics_path, measurement)
     say(f"{manifest.name}: validation accuracy {numbers['validation_accuracy']:.3f}")
 

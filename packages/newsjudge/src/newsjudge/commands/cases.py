@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 
-from newscore.folder import staged_folder
+from newscore.folder import staged_outputs
 from newscore.jsonfile import write_lines
 from newscore.measurement import write_measurement
 from newscore.predictions import Predictions, read_predictions
@@ -33,10 +33,7 @@ def run(settings: CasesSettings) -> None:
     predictions = read_predictions(settings.predictions)
     texts = article_texts(settings.dataset, predictions)
     cases = cases_of(predictions, texts, settings.article_characters)
-    with (
-        staged_folder(settings.save_to / "report") as report_path,
-        staged_folder(settings.save_to / "metrics") as metrics_path,
-    ):
+    with staged_outputs(settings.save_to, ["report", "metrics"]) as (report_path, metrics_path):
         table, judged, distinct, ledger = judge_cases(settings, predictions, cases)
         write_report(report_path, judged, table, predictions, texts=texts)
         write_lines(report_path / CELLS_FILE, map(cell_record, distinct))

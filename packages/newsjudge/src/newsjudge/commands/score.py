@@ -10,7 +10,7 @@ from typing import Any
 
 from newscore.dataset import DataSet, read_dataset
 from newscore.errors import NewsError
-from newscore.folder import staged_folder
+from newscore.folder import staged_outputs
 from newscore.jsonfile import write_json, write_lines
 from newscore.measurement import Measurement, write_measurement
 from newscore.predictions import Predictions, read_predictions
@@ -33,10 +33,7 @@ def run(settings: ScoreSettings) -> None:
     table = read_table(settings.table)
     texts = article_texts(settings.dataset, predictions)
     judged = judge_predictions(predictions, table, threshold=settings.threshold, seed=settings.seed)
-    with (
-        staged_folder(settings.save_to / "report") as report_path,
-        staged_folder(settings.save_to / "metrics") as metrics_path,
-    ):
+    with staged_outputs(settings.save_to, ["report", "metrics"]) as (report_path, metrics_path):
         write_report(report_path, judged, table, predictions, texts=texts)
         cost = cost_since(started)
         write_measurement(

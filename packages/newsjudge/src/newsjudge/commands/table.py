@@ -11,7 +11,7 @@ from pathlib import Path
 
 from newscore.dataset import read_dataset
 from newscore.errors import NewsError
-from newscore.folder import staged_folder
+from newscore.folder import staged_outputs
 from newscore.labels import LabelSet, read_labels
 from newscore.measurement import Measurement, write_measurement
 from newscore.settings import settings_to_dict
@@ -30,10 +30,7 @@ def run(settings: TableSettings) -> None:
     """Ask the judge, write OUT/table and OUT/metrics, print the calibration."""
     labels = read_label_set(settings.labels)
     started = time.monotonic()
-    with (
-        staged_folder(settings.save_to / "table") as table_path,
-        staged_folder(settings.save_to / "metrics") as metrics_path,
-    ):
+    with staged_outputs(settings.save_to, ["table", "metrics"]) as (table_path, metrics_path):
         judge = open_judge(settings, labels, model_path=settings.judge_folder, device=settings.device)
         with closing(judge):
             table, cells, ledger = make_table(settings, judge, labels)
