@@ -41,6 +41,16 @@ def test_without_groups_only_identity_is_calibrated_and_the_sentence_says_so() -
     assert "no groups" in found.sentence
 
 
+@pytest.mark.parametrize("count", [2, 4, 5])
+def test_a_perfect_judge_of_few_labels_is_not_called_reliable(count: int) -> None:
+    labels = LabelSet(tuple(Label(str(i)) for i in range(count)))
+    found = calibrate(labels, [[float(i == j) for j in range(count)] for i in range(count)])
+    assert found.kappa_low == 1.0
+    assert found.enough == found.reliable == (count == 5)
+    said = "Reliable: " if found.enough else f"over {count**2} scored cells, and a verdict needs 18."
+    assert said in found.sentence
+
+
 def test_unscored_cells_count_as_nothing() -> None:
     labels = LabelSet((Label("a", group="g"), Label("b", group="g"), Label("c")))
     scores: list[list[float | None]] = [[1.0, None, 0.0], [0.5, None, 0.0], [0.0, 0.0, 1.0]]

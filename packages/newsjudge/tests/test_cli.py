@@ -21,7 +21,7 @@ def run(*argv: str, environment: dict[str, str], cwd: Path) -> subprocess.Comple
     )
 
 
-def test_scoring_loads_no_model_library_and_starts_fast(
+def test_scoring_loads_no_model_library(
     predictions: Predictions, make_table: Callable[..., JudgeTable], tmp_path: Path
 ) -> None:
     write_predictions(predictions, tmp_path / "p")
@@ -33,12 +33,10 @@ def test_scoring_loads_no_model_library_and_starts_fast(
         f"run_command(['score', '--predictions', '{tmp_path / 'p'}', '--table', '{tmp_path / 't'}', "
         f"'--save-to', '{tmp_path / 'out'}'])\n"
         "heavy = {'torch', 'transformers', 'deepeval', 'httpx', 'openai', 'pydantic', 'sklearn'}\n"
-        "print('loaded:', *sorted(heavy & set(sys.modules)))\n"
-        "import time; print('cpu:', time.process_time())"
+        "print('loaded:', *sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert "loaded:\n" in done.stdout
-    assert float(done.stdout.rsplit("cpu: ", 1)[1]) < 1.5
+    assert done.stdout.endswith("loaded:\n")
 
 
 def test_an_unreachable_judge_is_one_sentence_and_exit_code_two(

@@ -71,7 +71,7 @@ def test_no_errors_means_no_severity(
 def test_other_labels_are_refused_with_an_example(predictions: Predictions, make_table: MakeTable) -> None:
     labels = LabelSet((*predictions.labels.labels, Label("quidditch")))
     other = Predictions(predictions.model, predictions.dataset, labels, predictions.rows)
-    with pytest.raises(NewsError, match="'quidditch' is only in the predictions"):
+    with pytest.raises(NewsError, match="'quidditch' is not in the table"):
         judge_predictions(other, make_table(), threshold=0.8)
 
 

@@ -57,25 +57,42 @@ def test_two_judge_models_are_a_contradiction() -> None:
             settings(judge="local", model_path="a", judge_model="b")
 
 
+@pytest.mark.parametrize(
+    ("settings", "changes", "sentence"),
+    [
+        (TableSettings, {"judge": "local", "timeout_seconds": 9.0}, "--timeout-seconds 9.0 has no meaning"),
+        (TableSettings, {"judge": "openai", "model_path": "a"}, "--model-path a has no meaning"),
+        (TableSettings, {"repeats": 3}, "use judge class or fake or openai"),
+        (TableSettings, {"cells": Path("out/cells"), "save_to": Path("out")}, "--cells out/cells lies in"),
+        (EvaluateSettings, {"table": Path("t"), "judge": "fake"}, "--judge has no meaning with --table t"),
+    ],
+)
+def test_a_setting_without_effect_is_refused(
+    settings: type[JudgeSettings], changes: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(NewsError, match=sentence):
+        settings(**changes)  # type: ignore[arg-type]
+
+
 def test_the_key_comes_from_a_file_or_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NEWSJUDGE_API_KEY", raising=False)
     monkeypatch.setenv("OPENAI_API_KEY", "theirs")
-    assert JudgeSettings(base_url="http://other/v1").resolved_key() == ""
-    assert JudgeSettings(base_url="https://api.openai.com/v1").resolved_key() == "theirs"
+    assert JudgeSettings(judge="openai", base_url="http://other/v1").resolved_key() == ""
+    assert JudgeSettings(judge="openai", base_url="https://api.openai.com/v1").resolved_key() == "theirs"
     monkeypatch.setenv("NEWSJUDGE_API_KEY", "ours")
-    assert JudgeSettings(base_url="http://other/v1").resolved_key() == "ours"
+    assert JudgeSettings(judge="openai", base_url="http://other/v1").resolved_key() == "ours"
     (tmp_path / "key").write_text("mounted\n")
-    assert JudgeSettings(api_key_file=tmp_path / "key").resolved_key() == "mounted"
+    assert JudgeSettings(judge="openai", api_key_file=tmp_path / "key").resolved_key() == "mounted"
     with pytest.raises(NewsError, match="key file"):
-        JudgeSettings(api_key_file=tmp_path / "absent").resolved_key()
+        JudgeSettings(judge="openai", api_key_file=tmp_path / "absent").resolved_key()
 
 
 def test_the_url_comes_from_the_setting_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEWSJUDGE_BASE_URL", "http://from-environment/v1")
-    assert JudgeSettings().resolved_base_url() == "http://from-environment/v1"
-    assert JudgeSettings(base_url="http://set/v1").resolved_base_url() == "http://set/v1"
+    assert JudgeSettings(judge="openai").resolved_base_url() == "http://from-environment/v1"
+    assert JudgeSettings(judge="openai", base_url="http://set/v1").resolved_base_url() == "http://set/v1"
 
 
 def test_scoring_knows_no_judge() -> None:
@@ -88,5 +105,5 @@ def test_a_key_file_of_other_bytes_and_a_url_of_none_are_told(
     monkeypatch.delenv("NEWSJUDGE_API_KEY", raising=False)
     (tmp_path / "key").write_bytes(b"sk-\xff")
     with pytest.raises(NewsError, match="is no text"):
-        JudgeSettings(api_key_file=tmp_path / "key").resolved_key()
-    assert JudgeSettings(base_url="http://[::1").resolved_key() == ""
+        JudgeSettings(judge="openai", api_key_file=tmp_path / "key").resolved_key()
+    assert JudgeSettings(judge="openai", base_url="http://[::1").resolved_key() == ""

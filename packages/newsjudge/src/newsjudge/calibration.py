@@ -16,6 +16,11 @@ Scores = Sequence[Sequence[float | None]]
 """scores[actual][expected] in label order; None is unscored."""
 
 RELIABILITY_BAR = 0.6
+FEWEST_CELLS = 18
+"""A weighted kappa over k levels needs 2 k² things judged (Cicchetti 1981, doi:10.1177/014662168100500114).
+
+With fewer, agreement may well be luck, and a bootstrap of full agreement shows none of that doubt.
+"""
 _RESAMPLES = 1000
 _NAMES = {2: "identical", 1: "same_group", 0: "unrelated"}
 
@@ -41,13 +46,16 @@ class Calibration:
     reliable: bool
     bar: float
     sentence: str
+    enough: bool = True
+    """Whether enough cells were scored for a verdict; older tables do not tell."""
 
 
 def calibrate(labels: LabelSet, scores: Scores, *, seed: int = 0) -> Calibration:
     """Calibrate a table; deterministic given `seed`.
 
     The interval resamples unordered label pairs, since S_ij and S_ji are not independent. A judge of
-    whom some kind of pair was never scored is not reliable: nothing says what it makes of them.
+    whom some kind of pair was never scored is not reliable: nothing says what it makes of them. Nor is
+    one of whom too few cells were scored to say.
     """
     gold = gold_levels(labels)
     has_groups = bool((gold == 1).any())
@@ -57,7 +65,9 @@ def calibrate(labels: LabelSet, scores: Scores, *, seed: int = 0) -> Calibration
     scored = ~np.isnan(score)
     kappa, low, high = _kappa_interval(gold, given, scored, seed)
     complete = set(np.unique(gold)) == set(np.unique(gold[scored]))
-    reliable = complete and low >= RELIABILITY_BAR
+    cells = int(scored.sum())
+    enough = cells >= FEWEST_CELLS
+    reliable = enough and complete and low >= RELIABILITY_BAR
     return Calibration(
         **means,
         kappa=kappa,
@@ -65,10 +75,14 @@ def calibrate(labels: LabelSet, scores: Scores, *, seed: int = 0) -> Calibration
         kappa_high=high,
         asymmetry=_mean(np.abs(score - score.T)[np.triu_indices(len(labels), 1)]),
         has_groups=has_groups,
-        cells=int(scored.sum()),
+        cells=cells,
         reliable=reliable,
         bar=RELIABILITY_BAR,
-        sentence=_sentence(means, (kappa, low, high), has_groups=has_groups, complete=complete),
+        sentence=(
+            f"{_verdict(reliable=reliable, enough=enough)}: {_describe_means(means, has_groups=has_groups)}; "
+            f"{_describe_evidence((kappa, low, high), cells, complete=complete)}."
+        ),
+        enough=enough,
     )
 
 
@@ -133,28 +147,33 @@ def _mean(values: np.ndarray) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-def _sentence(
-    means: dict[str, float | None],
-    kappa: tuple[float, float, float],
-    *,
-    has_groups: bool,
-    complete: bool,
-) -> str:
+def _verdict(*, reliable: bool, enough: bool) -> str:
+    if not enough:
+        return "Too few cells to say"
+    return "Reliable" if reliable else "Not reliable"
+
+
+def _describe_means(means: dict[str, float | None], *, has_groups: bool) -> str:
     shown = {name: "none" if mean is None else f"{mean:.2f}" for name, mean in means.items()}
-    against = (
-        f"identical labels score {shown['identical']}, labels of one group {shown['same_group']}, "
-        f"unrelated ones {shown['unrelated']}"
-        if has_groups
-        else f"identical labels score {shown['identical']}, all others {shown['unrelated']} "
+    if has_groups:
+        return (
+            f"identical labels score {shown['identical']}, labels of one group {shown['same_group']}, "
+            f"unrelated ones {shown['unrelated']}"
+        )
+    return (
+        f"identical labels score {shown['identical']}, all others {shown['unrelated']} "
         "(the label set has no groups, so relatedness is not calibrated)"
     )
+
+
+def _describe_evidence(kappa: tuple[float, float, float], cells: int, *, complete: bool) -> str:
     # Adding 0.0 turns a rounded "-0.0" into "0.0".
     point, low, high = (f"{round(value, 2) + 0.0:.2f}" for value in kappa)
-    passed = kappa[1] >= RELIABILITY_BAR
-    verdict = "Reliable" if passed and complete else "Not reliable"
-    relation = "at least" if passed else "under"
+    if cells < FEWEST_CELLS:
+        return f"weighted kappa {point} over {cells} scored cells, and a verdict needs {FEWEST_CELLS}"
+    relation = "at least" if kappa[1] >= RELIABILITY_BAR else "under"
     lacking = "" if complete else ", and one of these kinds of pair was never scored"
     return (
-        f"{verdict}: {against}; weighted kappa {point} ({low} to {high}), "
-        f"its lower bound is {relation} the bar of {RELIABILITY_BAR:.1f}{lacking}."
+        f"weighted kappa {point} ({low} to {high}), "
+        f"its lower bound is {relation} the bar of {RELIABILITY_BAR:.1f}{lacking}"
     )

@@ -11,6 +11,7 @@ from html import escape
 
 from newscore.predictions import Predictions
 
+from newsjudge.calibration import FEWEST_CELLS
 from newsjudge.report_charts import Shade, heatmap, ladder, meter
 from newsjudge.report_style import STYLE
 from newsjudge.score import Judged
@@ -46,7 +47,10 @@ def render_report(judged: Judged, table: JudgeTable, predictions: Predictions) -
 def _head(model: str, dataset: str, judged: Judged, table: JudgeTable) -> str:
     s, calibration = judged.summary, table.calibration
     kind = "" if table.judge.is_llm else ' <span class="pill">not an LLM</span>'
-    style, word = ("good", "reliable") if calibration.reliable else ("bad", "not reliable")
+    style = "good" if calibration.reliable else "bad"
+    verdict = f"This judge is {'' if calibration.reliable else 'not '}reliable."
+    if not calibration.enough:
+        verdict = "There are too few labels to say whether this judge is reliable."
     reading = (
         "Its score may be read beside accuracy."
         if calibration.reliable
@@ -57,7 +61,7 @@ def _head(model: str, dataset: str, judged: Judged, table: JudgeTable) -> str:
         f'<p class="soft">{s["count"]:,.0f} documents, {s["errors"]:,.0f} of them wrong. Judged by '
         f"<b>{escape(table.name)}</b>{kind} with the metric CategoryPrecision: what is a predicted "
         "label worth where another was expected?</p>"
-        f'<div class="banner {style}"><b>This judge is {word}.</b>{escape(calibration.sentence)} '
+        f'<div class="banner {style}"><b>{verdict}</b>{escape(calibration.sentence)} '
         f"{reading}</div>{_low_mass(table)}"
     )
 
@@ -135,7 +139,7 @@ def _calibration(table: JudgeTable) -> str:
         "<h2>What this judge can tell apart</h2>"
         f'<p class="soft">Its mean score (blue) and what it should be (mark), over {c.cells} label '
         f"pairs. A judge whose weighted kappa against the label groups is under {c.bar:.1f} at the lower "
-        f"end of its interval is called not reliable.{asymmetry}</p>"
+        f"end of its interval, or over fewer than {FEWEST_CELLS} pairs, is not reliable.{asymmetry}</p>"
         f'<div class="card wide">{ladder(rows)}</div>'
     )
 

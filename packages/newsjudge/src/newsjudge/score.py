@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from newscore.errors import NewsError
+from newscore.labels import LabelSet
 from newscore.predictions import Predictions
 
 from newsjudge.calibration import gold_levels
@@ -105,7 +106,7 @@ def judge_predictions(
     `scores_by_id` gives each document its own score, for a judge that saw the articles; the table
     then holds the mean of each pair. Raises NewsError when the labels differ or no document has a score.
     """
-    _check_labels(predictions, table)
+    check_labels(predictions.labels, table)
     verdicts = _document_verdicts(predictions, table, threshold, scores_by_id)
     tally = _tally(verdicts, table)
     if not tally.covered.sum():
@@ -124,14 +125,15 @@ def judge_predictions(
     )
 
 
-def _check_labels(predictions: Predictions, table: JudgeTable) -> None:
-    ours, theirs = set(table.labels.names), set(predictions.labels.names)
+def check_labels(labels: LabelSet, table: JudgeTable) -> None:
+    """Raises NewsError where a table was not made for the labels of what it is to judge."""
+    ours, theirs = set(table.labels.names), set(labels.names)
     if ours == theirs:
         return
     example = sorted(ours ^ theirs)[0]
-    side = "only in the table" if example in ours else "only in the predictions"
+    side = "only in the table" if example in ours else "not in the table"
     raise NewsError(
-        f"the labels of the table {table.name!r} ({len(ours)}) differ from those of the predictions "
+        f"the labels of the table {table.name!r} ({len(ours)}) differ from those of the data "
         f"({len(theirs)}): {example!r} is {side}; make a table for these labels with: newsjudge table",
         code="invalid",
     )

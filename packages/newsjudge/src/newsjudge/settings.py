@@ -6,17 +6,44 @@ Must not import any provider: reading settings is instant.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from newscore.errors import NewsError
-from newscore.settings import setting
+from newscore.folder import refuse_inside
+from newscore.settings import flag_of, refuse_meaningless, setting
 
 Provider = Literal["embedding", "local", "openai", "class", "fake"]
 Device = Literal["auto", "cpu", "cuda"]
 Sampling = Literal["stratified", "first"]
+
+_ASKED: tuple[Provider, ...] = ("openai", "class", "fake")
+_LOADED: tuple[Provider, ...] = ("embedding", "local")
+# Which judges have a use for a setting. One not named here is of use to all.
+_JUDGES_OF: Mapping[str, tuple[Provider, ...]] = {
+    "judge_model": (*_LOADED, "openai"),
+    "judge_class": ("class",),
+    "script": ("fake",),
+    "repeats": _ASKED,
+    "judge_batch_size": ("local",),
+    **dict.fromkeys(
+        (
+            "base_url",
+            "api_key_file",
+            "temperature",
+            "max_tokens",
+            "timeout_seconds",
+            "connect_wait_seconds",
+            "attempts",
+            "concurrency",
+        ),
+        ("openai",),
+    ),
+}
+_LONE_JUDGES_OF = {"model_path": _LOADED, "device": _LOADED}
 
 _KEY_VARIABLE = "NEWSJUDGE_API_KEY"
 _URL_VARIABLE = "NEWSJUDGE_BASE_URL"
@@ -56,6 +83,7 @@ class JudgeSettings:
     cells: Path | None = setting(None, help="folder that keeps every answer, to resume from")
 
     def __post_init__(self) -> None:
+        refuse_meaningless(self, self.judge, _JUDGES_OF, what="judge")
         if self.repeats > 1 and self.temperature == 0 and self.judge == "openai":
             raise NewsError(
                 f"repeats {self.repeats} at temperature 0 would ask for the same answer again; "
@@ -91,7 +119,8 @@ class LoneJudgeSettings(JudgeSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.model_path and self.judge_model and self.judge != "openai":
+        refuse_meaningless(self, self.judge, _LONE_JUDGES_OF, what="judge")
+        if self.model_path and self.judge_model:
             raise NewsError(
                 f"--model-path {self.model_path} and --judge-model {self.judge_model} name two "
                 "judge models; give one of them",
@@ -110,6 +139,10 @@ class TableSettings(LoneJudgeSettings):
 
     labels: Path = setting(Path("./in/labels"), help="folder with labels.json, or a data-set folder")
     save_to: Path = setting(Path("./out"), help="where table/ and metrics/ are written")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_inside(self.save_to, "--cells", self.cells)
 
 
 @dataclass(frozen=True)
@@ -145,6 +178,7 @@ class CasesSettings(LoneJudgeSettings):
                 "label pairs with: newsjudge table",
                 code="invalid",
             )
+        refuse_inside(self.save_to, "--cells", self.cells)
 
 
 @dataclass(frozen=True)
@@ -163,6 +197,17 @@ class EvaluateSettings(JudgeSettings):
     table: Path | None = setting(None, help="a judge table made before; then no judge is asked")
     predict_command: str = setting("newstrain", help="the command that predicts")
     seed: int = setting(0, minimum=0, help="decides sampling and resampled intervals")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_inside(self.save_to, "--cells", self.cells)
+        changed = [f.name for f in fields(JudgeSettings) if getattr(self, f.name) != f.default]
+        if self.table is not None and changed:
+            raise NewsError(
+                f"{flag_of(changed[0])} has no meaning with --table {self.table}, which was made before and "
+                "asks no judge; leave one of the two out",
+                code="invalid",
+            )
 
 
 @dataclass(frozen=True)

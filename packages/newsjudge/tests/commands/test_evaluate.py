@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from newscore.dataset import DataSet, write_dataset
 from newscore.errors import NewsError
+from newscore.labels import Label, LabelSet
 from newsjudge.commands.evaluate import find_command, run
 from newsjudge.deepeval_environment import quiet_import
 from newsjudge.settings import EvaluateSettings
@@ -75,6 +76,17 @@ def test_a_table_made_before_spares_the_judge(settings: EvaluateSettings, tmp_pa
     again = change(settings, save_to=tmp_path / "again", judge="embedding", table=tmp_path / "out" / "table")
     run(again)
     assert read_table(tmp_path / "again" / "table") == read_table(tmp_path / "out" / "table")
+
+
+def test_a_table_of_other_labels_is_told_before_predicting(
+    settings: EvaluateSettings, dataset: DataSet, tmp_path: Path
+) -> None:
+    run(settings)
+    more = LabelSet((*dataset.labels.labels, Label("weather")))
+    write_dataset(DataSet("more", "test", more, dataset.articles), tmp_path / "more")
+    again = change(settings, dataset=tmp_path / "more", judge="embedding", table=tmp_path / "out" / "table")
+    with pytest.raises(NewsError, match="'weather' is not in the table"):
+        run(change(again, predict_command="never-reached", save_to=tmp_path / "again"))
 
 
 def test_a_failing_predictor_is_one_sentence_and_leaves_nothing(

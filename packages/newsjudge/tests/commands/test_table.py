@@ -126,4 +126,4 @@ def test_a_real_local_model_through_the_whole_command(
     table = read_table(tmp_path / "out")
     assert table.methods == {"logits": 9}
     assert table.judge.is_llm
-    assert "Judge tiny: Not reliable" in capsys.readouterr().out
+    assert "Judge tiny: Too few cells to say" in capsys.readouterr().out

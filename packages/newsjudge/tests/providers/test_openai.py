@@ -129,7 +129,7 @@ def test_a_refused_key_is_told_without_the_key(serve: Serve, labels: LabelSet, t
 
 def test_a_wrong_path_is_told_at_once(serve: Serve, labels: LabelSet, tmp_path: Path) -> None:
     server = serve(FakeScript())
-    with pytest.raises(NewsError, match=r"404.*check --base-url and --model"):
+    with pytest.raises(NewsError, match=r"404.*check --base-url and --judge-model"):
         ask_all(make_judge(server.base_url.replace("/v1", "")), labels, tmp_path)
 
 

@@ -29,7 +29,7 @@ from newsjudge.commands.score import RESULT_FILE, describe_score, score_measurem
 from newsjudge.commands.table import make_table
 from newsjudge.cost import cost_since
 from newsjudge.providers import open_judge
-from newsjudge.score import judge_predictions
+from newsjudge.score import check_labels, judge_predictions
 from newsjudge.settings import EvaluateSettings
 from newsjudge.table import JudgeTable, read_table, write_table
 
@@ -43,7 +43,7 @@ def run(settings: EvaluateSettings) -> None:
         tempfile.TemporaryDirectory(prefix="newsjudge-") as scratch,
         ExitStack() as stack,
     ):
-        # A judge that cannot be opened is told before the minutes that predicting takes.
+        # A judge that cannot be opened, or a table of other labels, is told before the minutes of predicting.
         find_table = prepare_judge(settings, dataset, stack)
         predictions = predict(settings, dataset, Path(scratch))
         table, cells = find_table()
@@ -122,6 +122,7 @@ def prepare_judge(
     """What gives the table later: the one given, or the opened judge, closed with `stack`."""
     if settings.table is not None:
         given = read_table(settings.table)
+        check_labels(dataset.labels, given)
         return lambda: (given, [])
     judge = open_judge(settings, dataset.labels, model_path=settings.judge_model, device=settings.device)
     stack.callback(judge.close)

@@ -30,7 +30,7 @@ class EmbeddingJudge:
         self, model_path: str, labels: LabelSet, *, device: str = "auto", describe_labels: bool = True
     ) -> None:
         """Embed all labels. Raises NewsError when the folder holds no encoder."""
-        base = find_base_model(model_path)
+        base = find_base_model(model_path, flag="--judge-model")
         texts = [label_text(label, describe=describe_labels) for label in labels.labels]
         vectors = embed_texts(base, texts, device=device)
         self._texts = dict(zip(labels.names, texts, strict=True))

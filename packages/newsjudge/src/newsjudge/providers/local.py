@@ -27,7 +27,7 @@ class LocalModel:
 
     def __init__(self, model_path: str, *, device: str = "auto", batch_size: int = 32) -> None:
         """Load weights and tokenizer. Raises NewsError when the folder holds no causal model."""
-        base = find_base_model(model_path)
+        base = find_base_model(model_path, flag="--judge-model")
         self._torch, self._tokenizer, self._model = _load(base, device)
         self._batch_size = batch_size
         name = base.gguf_file.removesuffix(".gguf") if base.gguf_file else base.id

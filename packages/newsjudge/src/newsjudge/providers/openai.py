@@ -158,7 +158,7 @@ class ChatServer:
         elif status < httpx.codes.INTERNAL_SERVER_ERROR and status != httpx.codes.REQUEST_TIMEOUT:
             raise NewsError(
                 f"the judge at {self._endpoint.base_url} refused the request for model "
-                f"{self._endpoint.model!r} ({status}: {text}); check --base-url and --model",
+                f"{self._endpoint.model!r} ({status}: {text}); check --base-url and --judge-model",
                 code="unreachable",
             )
         return f"{status}: {text}"
