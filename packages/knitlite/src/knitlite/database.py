@@ -20,8 +20,6 @@ VERSION: Final = 1
 
 _BUSY_SECONDS: Final = 30.0
 _FULL: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE)
-
-
 _SHUT: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 """Where a file beside the database can't be made: no inodes left, or a disk that is read-only."""
 

@@ -22,7 +22,6 @@ _NOT_YET: Final = frozenset({"waiting", "deactivated", "ready"})
 def read_log(core: Core, run_id: str, *, follow: bool) -> Iterator[bytes]:
     """The log from its beginning; with `follow` until the Run ends, an empty piece a second in silence.
 
-
     Raises not_found without a log, unavailable before the Run has started.
     """
     with core.database.read() as tx:

@@ -7,7 +7,6 @@ A combination that was ever made, even if its run was deleted since, is never ma
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import product
-from math import prod
 
 from knitfab.records import Tag
 
@@ -92,11 +91,6 @@ def _choose(data: Sequence[str], position: int, first: int, fresh: Set[tuple[int
         return data
     wants_fresh = position == first
     return [knit_id for knit_id in data if ((position, knit_id) in fresh) == wants_fresh]
-
-
-def count_combinations(nominated: Sequence[Collection[str]]) -> int:
-    """How many Runs a plan has when every combination is made."""
-    return prod(len(data) for data in nominated) if nominated else 0
 
 
 def choose_next(

@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -49,7 +49,6 @@ class Limits:
     refused_seconds: float = 10.0
     """How long a refused upload is taken further before it is answered: an attack may have no end."""
     header_bytes: int = 64 * 1024
-    json_bytes: int = 8 * 1024 * 1024
 
 
 class ConnectionEndedError(Exception):
@@ -295,8 +294,7 @@ def _has_body(request: Request) -> bool:
     return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
 
 
-def _to_headers(raw: object) -> dict[str, str]:
-    assert hasattr(raw, "__iter__")
+def _to_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
 
 

@@ -23,7 +23,6 @@ REASONS: Final = {
     507: "Insufficient Storage",
 }
 
-
 _UNREADABLE: Final = re.compile("%(?![0-9A-Fa-f]{2})|;")
 """In a query parameter."""
 
