@@ -69,6 +69,14 @@ def test_chunks_that_no_memory_holds_are_not_made(told: ToldServer, least: str) 
     assert made.have == 50
 
 
+def test_a_registry_whose_chunks_are_smaller_gets_the_blob_whole(told: ToldServer) -> None:
+    """GitHub's takes 4 MiB at a time in chunks and says 416 to more."""
+    where = {"Location": "/v2/tiny/blobs/uploads/1"}
+    told.answers = [("POST", 202, where, b""), ("PATCH", 416, {}, b"too large"), ("PUT", 201, {}, b"")]
+    Upload(told.registry, "tiny", DIGEST, bytes(50), chunk=20).complete()
+    assert [line.split()[0] for line, _ in told.asked] == ["GET", "POST", "PATCH", "POST", "PUT"]
+
+
 def test_no_one_else_gets_blobs(told: ToldServer) -> None:
     """A write is not redirected, and an upload's place is taken as a path of the named registry."""
     other = ToldServer()

@@ -64,6 +64,10 @@ def test_what_is_no_envelope_or_no_key_is_refused(keys: tuple[Path, Path], tmp_p
         verify(canonical_json(sign(b"{}", keys[0])), tmp_path / "absent.pub")
     with pytest.raises(ImageError, match="does not accept"):
         sign(b"x", Path(__file__))
+    with pytest.raises(
+        ImageError, match=r"key\.pem is a private key, and verdicts are checked by public ones"
+    ):
+        verify(canonical_json(sign(b"{}", keys[0])), keys[0])
 
 
 def test_sbom_and_provenance_are_stable_and_name_every_input(tree: TinyTree) -> None:

@@ -53,6 +53,42 @@ def test_an_error_keeps_its_code_and_ends_the_others() -> None:
     assert time.monotonic() - begun < 5
 
 
+class Slow:
+    """A destructor that takes its time, out of which Python lets no exception."""
+
+    def __init__(self, entered: Path) -> None:
+        self.entered = entered
+
+    def __del__(self) -> None:
+        self.entered.touch()
+        time.sleep(60)
+
+
+def drop(entered: Path, left: Path) -> int:
+    try:
+        Slow(entered)
+        time.sleep(60)
+    finally:
+        left.touch()
+    return 0
+
+
+def wait_and_fail(path: Path) -> int:
+    while not path.exists():
+        time.sleep(0.01)
+    raise ImageError("no")
+
+
+def test_a_child_leaves_in_order_when_it_is_told_to_in_a_destructor(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    entered, left = tmp_path / "entered", tmp_path / "left"
+    with pytest.raises(ImageError, match="no"):
+        run_tasks([partial(drop, entered, left), partial(wait_and_fail, entered)], 2, grace=30.0)
+    assert left.exists()
+    assert capfd.readouterr().err == ""
+
+
 def test_a_child_that_dies_is_told() -> None:
     with pytest.raises(RuntimeError, match="died"):
         run_tasks([die], 1)

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import FrameType
 
 USER = re.compile(r"(://)[^/@\s]+@")
+TERMINATED = 128 + signal.SIGTERM
+AGAIN_SECONDS = 0.01
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
 
 
@@ -39,14 +41,33 @@ def rebuild_error(sentence: str, code: str) -> ImageError:
     return ImageError(sentence, code=code)
 
 
-def terminate(signum: int, _frame: FrameType | None) -> None:
-    """Turn SIGTERM into SystemExit(143) so that `finally` blocks clean up."""
-    sys.exit(128 + signum)
+def terminate(_signum: int, _frame: FrameType | None) -> None:
+    """Turn a signal into SystemExit(143) so that `finally` blocks clean up."""
+    sys.exit(TERMINATED)
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM end this process by way of its `finally` blocks, wherever it is.
+
+    What is raised in a destructor Python prints and forgets; so a SIGTERM that falls into one is raised again
+    a moment later, by an alarm.
+    """
+    usual = sys.unraisablehook
+
+    def raise_later(event: sys.UnraisableHookArgs) -> None:
+        if isinstance(event.exc_value, SystemExit):
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+        else:
+            usual(event)
+
+    signal.signal(signal.SIGTERM, terminate)
+    signal.signal(signal.SIGALRM, terminate)
+    sys.unraisablehook = raise_later
 
 
 def run_main(program: str, run: Callable[[], int]) -> int:
     """Run a command and map what it raises: 2 with one sentence, 130 on Ctrl-C, 143 on SIGTERM."""
-    signal.signal(signal.SIGTERM, terminate)
+    end_on_sigterm()
     try:
         return run()
     except ImageError as error:

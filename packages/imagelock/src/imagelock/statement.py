@@ -125,6 +125,9 @@ def verify(envelope: bytes, public_key: Path) -> dict[str, Any]:
     if not public_key.is_file():
         raise ImageError(f"there is no key {public_key}: take it out of the private one by `openssl pkey -in "
                          f"PRIVATE -pubout -out {public_key}`", code="missing")  # fmt: skip
+    if b"PRIVATE KEY-----" in public_key.read_bytes():
+        raise ImageError(f"{public_key} is a private key, and verdicts are checked by public ones: take it "
+                         f"out by `openssl pkey -in {public_key} -pubout -out PUBLIC`")  # fmt: skip
     with TemporaryDirectory() as scratch:
         message, signed = Path(scratch, "message"), Path(scratch, "signature")
         message.write_bytes(pre_authentication(payload))
