@@ -80,11 +80,13 @@ def test_a_killed_demo_goes_on_and_makes_nothing_twice(
 
 
 def test_ctrl_c_leaves_no_server_behind(twin: Path, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        command(tmp_path), cwd=twin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    time.sleep(2.5)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 130
+    with subprocess.Popen(
+        command(tmp_path), cwd=twin, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert any(" running " in line for line in process.stdout)  # reads no further than the first
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+    assert process.returncode == 130
     listed = subprocess.run(["ps", "-eo", "args"], check=True, capture_output=True, text=True).stdout
     assert str(tmp_path) not in listed

@@ -129,11 +129,11 @@ def api_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield _wait_for_root(server, root / "output")
         finally:
             server.terminate()
-            server.wait(20)
+            server.wait(60)
 
 
 def _wait_for_root(server: "subprocess.Popen[bytes]", output: Path) -> str:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and server.poll() is None:
         words = output.read_text().split()
         if "serving" in words:
@@ -150,5 +150,5 @@ def site(api_root: str) -> Site:
         api_root,
         mends=not real,
         settle_seconds=15.0 if real else 0.2,
-        patience_seconds=300.0 if real else 30.0,
+        patience_seconds=300.0 if real else 120.0,
     )

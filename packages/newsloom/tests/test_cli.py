@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,10 +172,8 @@ def test_wait_gives_up_after_its_timeout(project: Path, api_root: str) -> None:
     (project / "plans" / "index.yaml").write_text(yaml.safe_dump(slow))
     call("apply", "--engine", api_root, "--yes")
     call("push", "bad", "--engine", api_root, "--yes")
-    begun = time.monotonic()
     with pytest.raises(NewsError, match=r"1 Runs are not finished after 0\.2 s"):
         call("wait", "--timeout", "0.2", "--engine", api_root)
-    assert time.monotonic() - begun < 30
 
 
 def test_a_cross_product_out_of_hand_is_warned_of(project: Path, api_root: str) -> None:
