@@ -73,7 +73,7 @@ def find_pushed(engine: Engine, source: Source) -> Data | None:
 
 def check_folder(source: Source) -> None:
     """NewsError where the folder is missing."""
-    if not source.folder.is_dir():
+    if not source.folder.exists():  # a file is told by whoever packs it
         raise NewsError(
             f"{source.folder} is missing: run make data, or put the folder there yourself.", code="missing"
         )
