@@ -3,8 +3,8 @@
 What views.py and knitfab.wire say of one, this says of thousands: a record for every link of every datum,
 made only to be encoded, took longer than all the rest. What a plan lends to its Runs and Data (summary,
 mountpoints, tags) is encoded by knitfab.wire once a list, a Run once however many Data mention it, equal
-tags once. From one list to the next only what is said of a Run is kept, by all that it is said from. Tests
-hold that every list is, byte for byte, the one of records.
+tags once. From one list to the next only exits and times are kept. Tests hold that every list is, byte for
+byte, the one of records.
 """
 
 import json
@@ -28,7 +28,7 @@ from knitlite.views import show_stamp
 Place = tuple[str, int]
 """An id of a Run or plan, and which of its inputs."""
 
-_RunText = tuple[str, Sequence[str]]
+_RunText = tuple[str, tuple[str, ...]]
 """A Run as Data mention it, open at its end, and `readers` of its plan."""
 
 
@@ -44,7 +44,7 @@ class _PlanText:
     """What a datum says that may fill an input."""
     makers: Mapping[int, str]
     """The link to the Run that makes an output or the log, up to that Run."""
-    readers: Sequence[str]
+    readers: tuple[str, ...]
     """The link to a Run that reads an input, up to that Run."""
 
 
@@ -59,13 +59,14 @@ def list_runs(tx: sqlite3.Connection, query: RunQuery) -> list[str]:
 def list_data(tx: sqlite3.Connection, query: DataQuery) -> list[str]:
     """All that match, each as `data_to_json` has it."""
     rows = data_rows.find_listed_data(tx, query)
-    knit_ids = [row.knit_id for row in rows]
+    knit_ids = [row[0] for row in rows]
     plans = _encode_plans(tx)
     nominations = data_rows.nominations_of(tx, knit_ids)
     readers = data_rows.readers_of(tx, knit_ids)
-    runs = {row.run_id: _mention(row, plans) for row in rows}
+    runs = _mention_makers(rows, plans)
     others = {run_id for places in readers.values() for run_id, _ in places} - runs.keys()
-    runs |= {row.run_id: _mention(row, plans) for row in run_rows.get_runs(tx, others)}
+    for row in run_rows.get_runs(tx, others):
+        runs[row.run_id] = _run_head(row, plans[row.plan_id]), plans[row.plan_id].readers
     around = cache(_around_system_tags)
     items = []
     # In one place and without names for fields: what is done here is done thousands of times.
@@ -101,7 +102,7 @@ def _encode_plan(plan: StoredPlan) -> _PlanText:
         log,
         nominations=[f'{mount},"plan":{summary}}}' for mount in inputs],
         makers=makers,
-        readers=[f'{{"mountpoint":{mount}}},"run":' for mount in inputs],
+        readers=tuple(f'{{"mountpoint":{mount}}},"run":' for mount in inputs),
     )
 
 
@@ -119,25 +120,30 @@ def _run(row: RunRow, plan: _PlanText, outputs: Mapping[int, str]) -> str:
     return f'{_run_head(row, plan)},"inputs":{_join(read)},"outputs":{_join(made)},"log":{log}}}'
 
 
-def _mention(row: RunRow | ListedData, plans: Mapping[str, _PlanText]) -> _RunText:
-    plan = plans[row.plan_id]
-    return _run_head(row, plan), plan.readers
+def _mention_makers(rows: Iterable[ListedData], plans: Mapping[str, _PlanText]) -> dict[str, _RunText]:
+    runs = {}
+    for _, run_id, _, _, status, plan_id, updated_at, code, message, _ in rows:
+        plan = plans[plan_id]
+        runs[run_id] = _head(run_id, status, updated_at, code, message, plan), plan.readers
+    return runs
 
 
-def _run_head(row: RunRow | ListedData, plan: _PlanText) -> str:
-    """What Data mention of a Run, still open at its end."""
-    return _head(row.run_id, row.status, row.updated_at, row.exit_code, row.exit_message, plan.summary)
+def _run_head(row: RunRow, plan: _PlanText) -> str:
+    return _head(row.run_id, row.status, row.updated_at, row.exit_code, row.exit_message, plan)
 
 
-@lru_cache(maxsize=1 << 15)
 def _head(
-    run_id: str, status: str, updated_at: int, exit_code: int | None, exit_message: str | None, plan: str
+    run_id: str, status: str, updated_at: int, code: int | None, message: str | None, plan: _PlanText
 ) -> str:
-    ended = ""
-    if exit_code is not None:
-        ended = f',"exit":{{"code":{exit_code},"message":{render_text(exit_message or "")}}}'
+    """What Data mention of a Run, still open at its end."""
+    ended = "" if code is None else _exit(code, message or "")
     moment = show_stamp(updated_at)
-    return f'{{"runId":"{run_id}","status":"{status}","updatedAt":"{moment}"{ended},"plan":{plan}'
+    return f'{{"runId":"{run_id}","status":"{status}","updatedAt":"{moment}"{ended},"plan":{plan.summary}'
+
+
+@lru_cache
+def _exit(code: int, message: str) -> str:
+    return f',"exit":{{"code":{code},"message":{render_text(message)}}}'
 
 
 def _system_tags(knit_id: str, stamp: int | None, status: str) -> str:
