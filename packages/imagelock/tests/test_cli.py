@@ -99,7 +99,7 @@ def test_a_signal_ends_a_build_at_once_and_leaves_nothing(
         _, said = child.communicate(timeout=30)
     assert child.returncode == code
     assert said == b""
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
     assert not list(layers.glob(".imagelock-*"))
     assert not list(tree.project.builds.iterdir())
 

@@ -46,11 +46,11 @@ def test_results_come_in_the_tasks_order() -> None:
 
 def test_an_error_keeps_its_code_and_ends_the_others() -> None:
     begun = time.monotonic()
-    tasks: list[Callable[[], int]] = [partial(nap, 0, 30.0), partial(fail, "corrupt")]
+    tasks: list[Callable[[], int]] = [partial(nap, 0, 60.0), partial(fail, "corrupt")]
     with pytest.raises(ImageError) as caught:
         run_tasks(tasks, 2)
     assert caught.value.code == "corrupt"
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
 
 
 class Slow:
@@ -99,7 +99,7 @@ def test_a_child_that_will_not_go_is_killed() -> None:
     begun = time.monotonic()
     with pytest.raises(ImageError):
         run_tasks(tasks, 2, grace=0.3)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
 
 
 def late_failure(seconds: float) -> int:
@@ -129,12 +129,12 @@ def test_what_goes_wrong_in_working_out_a_task_ends_those_that_run() -> None:
     begun = time.monotonic()
 
     def tasks() -> Iterator[Callable[[], int]]:
-        yield partial(nap, 0, 30.0)
+        yield partial(nap, 0, 60.0)
         raise ImageError("no")
 
     with pytest.raises(ImageError):
         run_tasks(tasks(), 2)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
 
 
 def test_a_task_beside_the_block_gives_its_result_as_often_as_asked() -> None:

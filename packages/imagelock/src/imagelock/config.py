@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,9 +98,3 @@ def make_manifest(config: tuple[str, int], layers: Sequence[Mapping[str, Any]]) 
 def descriptor(media_type: str, digest: str, size: int) -> dict[str, Any]:
     """One OCI descriptor."""
     return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": size}
-
-
-def read_config(data: bytes) -> dict[str, Any]:
-    """Parse a config or manifest blob."""
-    parsed: dict[str, Any] = json.loads(data)
-    return parsed

@@ -14,8 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 USER = re.compile(r"(://)[^/@\s]+@")
-TERMINATED = 128 + signal.SIGTERM
-AGAIN_SECONDS = 0.01
+AGAIN_SECONDS = 0.01  # when a signal that a destructor swallowed is raised once more
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM)
 
 
@@ -42,32 +41,36 @@ def rebuild_error(sentence: str, code: str) -> ImageError:
 
 
 def terminate(_signum: int, _frame: FrameType | None) -> None:
-    """Turn a signal into SystemExit(143) so that `finally` blocks clean up."""
-    sys.exit(TERMINATED)
+    """Turn SIGTERM into SystemExit(143) so that `finally` blocks clean up."""
+    sys.exit(128 + signal.SIGTERM)
 
 
-def end_on_sigterm() -> None:
-    """Let SIGTERM end this process by way of its `finally` blocks, wherever it is.
+def end_on_signals() -> None:
+    """Let SIGTERM, as Ctrl-C, end this process by way of its `finally` blocks, wherever it is.
 
-    What is raised in a destructor Python prints and forgets; so a SIGTERM that falls into one is raised again
-    a moment later, by an alarm.
+    What is raised in a destructor Python prints and forgets; so a signal that falls into one is raised once
+    more a moment later, by an alarm.
     """
-    usual = sys.unraisablehook
+    usual, swallowed = sys.unraisablehook, list[BaseException]()
 
     def raise_later(event: sys.UnraisableHookArgs) -> None:
-        if isinstance(event.exc_value, SystemExit):
+        if isinstance(event.exc_value, SystemExit | KeyboardInterrupt):
+            swallowed.append(event.exc_value)
             signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
         else:
             usual(event)
 
+    def raise_again(_signum: int, _frame: FrameType | None) -> None:
+        raise swallowed.pop()
+
     signal.signal(signal.SIGTERM, terminate)
-    signal.signal(signal.SIGALRM, terminate)
+    signal.signal(signal.SIGALRM, raise_again)
     sys.unraisablehook = raise_later
 
 
 def run_main(program: str, run: Callable[[], int]) -> int:
     """Run a command and map what it raises: 2 with one sentence, 130 on Ctrl-C, 143 on SIGTERM."""
-    end_on_sigterm()
+    end_on_signals()
     try:
         return run()
     except ImageError as error:

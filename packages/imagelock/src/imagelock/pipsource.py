@@ -22,7 +22,7 @@ from imagelock.canonical import sha256_file
 from imagelock.child import run_child
 from imagelock.errors import ImageError
 from imagelock.lockfile import LockedWheel
-from imagelock.source import normalise
+from imagelock.wheel import normalise
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 # What pip writes to its log of an index that did not answer; on its standard error it may say nothing of it.

@@ -12,7 +12,8 @@ from pathlib import Path
 from imagelock.declaration import Declaration
 from imagelock.errors import ImageError, not_utf8
 from imagelock.lockfile import Lock, LockedDeb
-from imagelock.source import normalise, read_project, requirement_name
+from imagelock.source import read_project, requirement_name
+from imagelock.wheel import normalise
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+==[^\s;\\]+)")
 

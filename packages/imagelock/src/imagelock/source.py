@@ -17,7 +17,7 @@ from imagelock.canonical import canonical_json, sha256_bytes
 from imagelock.entry import Entry, link, literal
 from imagelock.errors import ImageError, not_utf8
 from imagelock.scripts import script_entries
-from imagelock.wheel import Place, fresh_record
+from imagelock.wheel import Place, fresh_record, normalise
 
 # What `git status --porcelain=v2` says before a path: of changed, unmerged and untracked ones.
 WORDS_BEFORE_PATH = {"1 ": 8, "u ": 10, "? ": 1}
@@ -121,11 +121,6 @@ def requirement_name(requirement: str) -> str:
     if not match or not requirement.isprintable():  # a line's end would let pip read options after it
         raise ImageError(f'{requirement!r} is not a requirement: write one like "name>=1"')
     return normalise(match.group(1))
-
-
-def normalise(name: str) -> str:
-    """A distribution's name as PEP 503 compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def source_entries(workspace: Workspace, folders: Sequence[str], place: Place) -> list[Entry]:

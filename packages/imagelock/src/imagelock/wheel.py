@@ -114,13 +114,13 @@ def find_dist_info(members: list[zipfile.ZipInfo], wheel: Wheel) -> str:
         raise ImageError(f"{wheel.label}: its wheel has {len(found)} .dist-info folders, not one",
                          code="corrupt")  # fmt: skip
     folder = found.pop()
-    if normalized(folder.partition("-")[0]) != normalized(wheel.name):
+    if normalise(folder.partition("-")[0]) != normalise(wheel.name):
         raise ImageError(f"{wheel.label}: its wheel is of another distribution, {folder!r}: lock it again",
                          code="corrupt")  # fmt: skip
     return folder
 
 
-def normalized(name: str) -> str:
+def normalise(name: str) -> str:
     """A distribution's name as PEP 503 compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 

@@ -15,7 +15,7 @@ from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection, wait
 from typing import Generic, TypeVar
 
-from imagelock.errors import ImageError, end_on_sigterm
+from imagelock.errors import ImageError, end_on_signals
 
 Result = TypeVar("Result")
 GRACE_SECONDS = 5.0
@@ -100,7 +100,7 @@ def start(number: int, task: Callable[[], Result]) -> Child[Result]:
 def work(task: Callable[[], Result], answer: Connection) -> None:
     """In the child. Ctrl-C is the parent's affair; SIGTERM ends it through its `finally` blocks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_on_sigterm()
+    end_on_signals()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     try:
         answer.send((True, task()))
