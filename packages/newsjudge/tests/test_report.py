@@ -58,6 +58,16 @@ def test_a_judge_that_is_not_reliable_is_marked(
     assert "not an LLM" in good
 
 
+def test_too_few_labels_for_a_verdict_are_told(
+    predictions: Predictions, make_table: Callable[..., JudgeTable]
+) -> None:
+    table = make_table()
+    few = replace(table, calibration=replace(table.calibration, reliable=False, enough=False))
+    page = render_report(judge_predictions(predictions, few, threshold=0.8), few, predictions)
+    assert "too few labels to say" in page
+    assert "This judge is" not in page
+
+
 def test_a_judge_that_would_rather_say_something_else_is_marked(
     predictions: Predictions, make_table: Callable[..., JudgeTable]
 ) -> None:

@@ -20,6 +20,7 @@ from newstrain.checkpoint import CheckpointFolder
 from newstrain.memory import is_out_of_memory, release
 from newstrain.progress import Progress, say
 from newstrain.settings import TrainSettings
+from newstrain.snapshot import flatten, put_random_state, random_state, tensors_below, unflatten
 from newstrain.stopping import hold_signals
 from newstrain.tokens import TokenIds, pad
 
@@ -165,7 +166,7 @@ class Loop:
         The step is begun anew with the random numbers it began with, so what fails, and when within the
         step, changes nothing in what comes after: a resumed run stays equal to an uninterrupted one.
         """
-        random = _random_state(self._device)
+        random = random_state(self._device)
         while True:
             try:
                 return self._backward(batch)
@@ -175,7 +176,7 @@ class Loop:
             # Out here the error is gone, and with it the tensors it held.
             self._optimizer.zero_grad(set_to_none=True)
             release()
-            _put_random_state(random, self._device)
+            put_random_state(random, self._device)
             self.state.at_once //= 2
             self.state.reduced_at = self.state.step + 1
             pieces = math.ceil(self._step_size / self.state.at_once)
@@ -245,8 +246,8 @@ class Loop:
     def _checkpoint(self, checkpoints: CheckpointFolder) -> None:
         tensors = {f"model/{n}": p.detach() for n, p in self._parameters.items()}
         tensors |= {f"best/{n}": p for n, p in self._best.items()}
-        tensors |= _flatten(self._optimizer)
-        tensors |= {f"random/{name}": state for name, state in _random_state(self._device).items()}
+        tensors |= flatten(self._optimizer)
+        tensors |= {f"random/{name}": state for name, state in random_state(self._device).items()}
         checkpoints.save(self.state.step, tensors, vars(self.state))
 
     def _restore(self, checkpoints: CheckpointFolder) -> None:
@@ -256,10 +257,10 @@ class Loop:
         tensors, state = found
         known = cast(Mapping[str, object], state)
         self.state = State(**{"at_once": self._settings.batch_size, **known})  # type: ignore[arg-type]
-        self._put_trainable(_below("model/", tensors))
-        self._best = {n: t.to(self._device) for n, t in _below("best/", tensors).items()}
-        _unflatten(self._optimizer, _below("optimizer/", tensors))
-        _put_random_state(_below("random/", tensors), self._device)
+        self._put_trainable(tensors_below("model/", tensors))
+        self._best = {n: t.to(self._device) for n, t in tensors_below("best/", tensors).items()}
+        unflatten(self._optimizer, tensors_below("optimizer/", tensors))
+        put_random_state(tensors_below("random/", tensors), self._device)
 
     def _put_trainable(self, tensors: Mapping[str, torch.Tensor]) -> None:
         with torch.no_grad():
@@ -290,17 +291,6 @@ def macro_f1(expected: np.ndarray, actual: np.ndarray) -> float:
     return float(np.mean(scores))
 
 
-def _random_state(device: str) -> dict[str, torch.Tensor]:
-    cuda = {"cuda": torch.cuda.get_rng_state()} if device == "cuda" else {}
-    return {"cpu": torch.get_rng_state(), **cuda}
-
-
-def _put_random_state(state: Mapping[str, torch.Tensor], device: str) -> None:
-    torch.set_rng_state(state["cpu"])
-    if device == "cuda":
-        torch.cuda.set_rng_state(state["cuda"])
-
-
 def _make_optimizer(
     parameters: Mapping[str, torch.nn.Parameter], settings: TrainSettings
 ) -> torch.optim.AdamW:
@@ -310,20 +300,3 @@ def _make_optimizer(
         {"params": [p for p in parameters.values() if p.ndim <= 1], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.learning_rate)
-
-
-def _flatten(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    states = optimizer.state_dict()["state"]
-    return {f"optimizer/{i}/{key}": value for i, s in states.items() for key, value in s.items()}
-
-
-def _unflatten(optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
-    states: dict[int, dict[str, torch.Tensor]] = {}
-    for name, tensor in tensors.items():
-        index, key = name.split("/")
-        states.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": states})
-
-
-def _below(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
