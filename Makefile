@@ -57,7 +57,7 @@ test: setup ## run all tests
 	@$(BIN)/pytest
 
 torture: setup ## the long tests: 1,000 random kills, every step of a sync, fuzzing
-	@KNITLITE_KILLS=1000 $(BIN)/pytest -m slow --timeout 7200
+	@KNITLITE_KILLS=1000 $(BIN)/pytest -m slow --timeout 7200 --hypothesis-profile=default
 
 format: setup ## format the code
 	@$(BIN)/ruff format .
