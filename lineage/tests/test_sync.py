@@ -145,6 +145,8 @@ def test_what_a_user_deleted_is_not_resurrected(world: World, tracker: Tracker, 
     outcome = sync()
     assert (outcome.writes, outcome.hidden) == (0, 1)
     assert visible(tracker, run) == []
+    proof = prove(world, tracker)
+    assert (proof.runs, proof.hidden, proof.drift) == (13, 1, ())
 
 
 def test_a_users_note_and_tags_stay_the_users(world: World, tracker: Tracker, sync: Sync) -> None:

@@ -31,6 +31,8 @@ class Proof:
     inputs: int
     files: int
     models: int
+    hidden: int
+    """Runs that a user deleted in MLflow: left out of the account."""
     drift: tuple[str, ...]
 
     def sentence(self) -> str:
@@ -39,13 +41,14 @@ class Proof:
             f"{self.runs} Runs, {self.params} params, {self.points} metric points, {self.inputs} inputs, "
             f"{self.files} files, {self.models} models"
         )
+        what += f"; {self.hidden} more hidden by the user" if self.hidden else ""
         if not self.drift:
             return f"MLflow equals its source: {what}"
         return f"{len(self.drift)} differences in {what}"
 
 
 def verify(source: Source, tracker: Tracker, options: Options, tell: Progress) -> Proof:
-    """Compare both sides. Runs a user deleted in MLflow are left out of the account."""
+    """Compare both sides."""
     with (
         tempfile.TemporaryDirectory(prefix="knit-mlflow-") as scratch,
         open_ledger(Path(scratch) / "ledger.db") as ledger,
@@ -71,6 +74,7 @@ def verify(source: Source, tracker: Tracker, options: Options, tell: Progress) -
         inputs=sum(len(want.edges) for want in wants),
         files=sum(len(want.artifacts) for want in wants),
         models=sum(want.model is not None for want in wants),
+        hidden=len(pairs) - len(shown),
         drift=tuple(drift),
     )
 
