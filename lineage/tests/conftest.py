@@ -32,7 +32,10 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with its tables: making them takes seconds, copying none."""
     path = tmp_path_factory.mktemp("mlflow") / "empty.db"
+    unfinished = path.with_name("empty.db.new")
+    unfinished.write_text("what a kill left of an earlier attempt")
     open_tracker(f"sqlite:///{path}")
+    assert not unfinished.exists()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return path

@@ -4,17 +4,21 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from knitfab.errors import KnitError
+from knitfab.records import Data, Run, Tag
 from lineage.example import JUDGES, World, build_world
 from lineage.faults import VARIABLE, Steps, steps_from_environment
-from lineage.ledger import open_ledger
+from lineage.ledger import Ledger, open_ledger
+from lineage.recorded import Recorded
 from lineage.settings import Options
 from lineage.sync import sync_once
-from lineage.tracker import open_tracker
+from lineage.tracker import Tracker, open_tracker
 from lineage.verify import verify
+from newscore.errors import NewsError
 
 VOLATILE = frozenset({"mlflow.parentRunId", "kf.superseded_by"})
 """Tags that hold ids MLflow makes up, or that are checked by themselves."""
@@ -112,3 +116,41 @@ def test_the_environment_says_where_to_die(monkeypatch: pytest.MonkeyPatch) -> N
     assert steps_from_environment().kill_at is None
     monkeypatch.setenv(VARIABLE, "3")
     assert steps_from_environment().kill_at == 3
+
+
+class Dying:
+    """A source whose engine is away from the `last` reading on."""
+
+    def __init__(self, behind: Recorded, last: int) -> None:
+        self._behind, self._left = behind, last
+
+    def _read(self) -> Recorded:
+        self._left -= 1
+        if self._left < 0:
+            raise KnitError("nobody answers", code="unreachable")
+        return self._behind
+
+    def find_data(self, tags: Sequence[Tag] = ()) -> list[Data]:
+        return self._read().find_data(tags)
+
+    def find_runs(self) -> list[Run]:
+        return self._read().find_runs()
+
+    def pull_data(self, knit_id: str, target: Path) -> None:
+        self._read().pull_data(knit_id, target)
+
+    def read_log(self, run_id: str) -> Iterator[bytes]:
+        return self._read().read_log(run_id)
+
+
+def test_an_engine_that_goes_away_ends_a_sync_and_is_told_of_nothing_wrong(
+    small: World, empty_tracker: Tracker, ledger: Ledger
+) -> None:
+    """Among the metrics, the predictions and the logs: what it did not give is not taken for absent."""
+    for last, mirrored in ((3, 0), (5, 0), (4, 2)):
+        with pytest.raises(NewsError, match="nobody answers") as caught:
+            sync_once(Dying(small.source, last), empty_tracker, ledger, Options(), lambda *_: None, Steps())
+        assert caught.value.code == "unreachable"
+        assert len(empty_tracker.read("knitfab")) == mirrored
+    sync_once(small.source, empty_tracker, ledger, Options(), lambda *_: None, Steps())
+    assert verify(small.source, empty_tracker, Options(), lambda *_: None).drift == ()

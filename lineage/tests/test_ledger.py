@@ -1,5 +1,7 @@
 """The ledger: held by one process, remembered, and replaceable."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,18 @@ def test_it_remembers(tmp_path: Path) -> None:
 def test_one_process_at_a_time(tmp_path: Path, ledger: Ledger) -> None:
     with pytest.raises(NewsError, match="another knit-mlflow holds"), open_ledger(tmp_path / "ledger.db"):
         pass
+
+
+def test_a_ledger_that_fails_meanwhile_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with pytest.raises(NewsError, match=r"ledger\.db failed \(no such table"), open_ledger(path) as ledger:
+        use_without_tables(ledger, path)
+
+
+def use_without_tables(ledger: Ledger, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("DROP TABLE run")
+    ledger.intend("a")
 
 
 def test_another_file_is_named(tmp_path: Path) -> None:

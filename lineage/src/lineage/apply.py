@@ -6,12 +6,10 @@ Every step may be repeated: after a kill or a lost answer the next sync goes on 
 import os
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from knitfab.errors import KnitError
 from mlflow.entities import (
     Dataset,
     DatasetInput,
@@ -26,6 +24,7 @@ from newscore.errors import NewsError
 from .faults import Steps
 from .keys import to_json
 from .ledger import Ledger
+from .reading import reaching_source
 from .redact import redact_text
 from .source import Source
 from .steps import (
@@ -180,22 +179,25 @@ class Writer:
 def read_capped_log(source: Source, run_id: str) -> str:
     """The Run's log: all of it up to 256 KiB, else its beginning and its end; secrets withheld.
 
-    A log the engine cannot give becomes the sentence that says so.
+    A log the engine cannot give becomes the sentence that says so; NewsError("unreachable") where the engine
+    is away, or the sentence would stay.
     """
-    head = bytearray()
-    tail: deque[int] = deque(maxlen=LOG_TAIL)
+    head, tail = bytearray(), bytearray()
     total = 0
     try:
-        for block in source.read_log(run_id):
-            total += len(block)
-            room = max(0, LOG_HEAD - len(head))
-            head += block[:room]
-            tail.extend(block[room:])
-    except KnitError as error:
+        with reaching_source():
+            for block in source.read_log(run_id):
+                total += len(block)
+                room = max(0, LOG_HEAD - len(head))
+                head += block[:room]
+                tail = (tail + block[room:])[-LOG_TAIL:]
+    except NewsError as error:
+        if error.code == "unreachable":
+            raise
         return f"The engine could not give the log of Run {run_id}: {error}\n"
     left_out = total - len(head) - len(tail)
     middle = f"\n… {left_out} bytes left out …\n".encode() if left_out else b""
-    return redact_text((bytes(head) + middle + bytes(tail)).decode(errors="replace"))
+    return redact_text((head + middle + tail).decode(errors="replace"))
 
 
 def _dataset_input(edge: Edge) -> DatasetInput:

@@ -102,7 +102,7 @@ class Ledger:
 def open_ledger(path: Path) -> Iterator[Ledger]:
     """The ledger at `path`, made if absent, held by this process alone until the end.
 
-    Raises NewsError("invalid") when another process holds it or the file is not a ledger.
+    Raises NewsError: another process holds it, it is none, or it fails while it is open (a full disk).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(path.name + ".lock").open("a") as lock:
@@ -114,19 +114,19 @@ def open_ledger(path: Path) -> Iterator[Ledger]:
                 "its own with --ledger.",
                 code="invalid",
             ) from error
-        with closing(sqlite3.connect(path, timeout=30)) as connection:
-            _prepare(connection, path)
-            yield Ledger(connection)
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Durable and fast, with the tables there."""
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.executescript(SCHEMA)
-    except sqlite3.DatabaseError as error:
-        raise NewsError(
-            f"{path} is not a ledger of knit-mlflow ({error}): move it away, all in it is found again.",
-            code="corrupt",
-        ) from error
+        try:
+            with closing(sqlite3.connect(path, timeout=30)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.executescript(SCHEMA)
+                yield Ledger(connection)
+        except sqlite3.OperationalError as error:
+            raise NewsError(
+                f"the ledger {path} failed ({error}): start again when it works, or give another --ledger.",
+                code="unreachable",
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise NewsError(
+                f"{path} is not a ledger of knit-mlflow ({error}): move it away, all in it is found again.",
+                code="corrupt",
+            ) from error

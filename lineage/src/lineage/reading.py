@@ -23,11 +23,17 @@ from .source import Source
 Progress = Callable[[str, int, int], None]
 """Told what is going on, how much of it is done, and of how much."""
 
+AWAY = frozenset({"unreachable", "unavailable", "timeout", "unauthorized", "forbidden"})
+"""Codes of an engine that gives nothing at all; the others are about the one Data or log asked for."""
+
 
 def read_snapshot(
     source: Source, name: str, ledger: Ledger, tell: Progress = lambda _what, _done, _of: None
 ) -> Snapshot:
-    """What `source` holds now. A measurement that cannot be read becomes a problem, not an error."""
+    """What `source` holds now. A measurement that cannot be read becomes a problem, not an error.
+
+    Unless the engine is away: then NewsError("unreachable"), for what is not told is not absent.
+    """
     with reaching_source():
         runs = {run.run_id: run for run in source.find_runs() if run.plan.image is not None}
         data = {found.knit_id: found for found in source.find_data()}
@@ -45,6 +51,8 @@ def read_snapshot(
         try:
             measurements[knit_id] = _recall_measurement(source, knit_id, ledger)
         except NewsError as error:
+            if error.code == "unreachable":
+                raise
             problems[knit_id] = f"{knit_id}: {error}"
     return Snapshot(name, runs, data, measurements, problems)
 
@@ -79,7 +87,7 @@ def pulled(source: Source, knit_id: str) -> Iterator[Path]:
 
 @contextmanager
 def reaching_source() -> Iterator[None]:
-    """Turn the source's errors into ours: one sentence with its remedy."""
+    """Turn the source's errors into ours: "unreachable" where all of it is away, else their own code."""
     try:
         yield
     except KnitError as error:
@@ -88,5 +96,6 @@ def reaching_source() -> Iterator[None]:
             "unavailable": ": start again in a moment",
         }
         raise NewsError(
-            f"reading the source failed ({error.message}){remedy.get(error.code, '')}.", code="unreachable"
+            f"reading the source failed ({error.message}){remedy.get(error.code, '')}.",
+            code="unreachable" if error.code in AWAY else error.code,
         ) from error

@@ -28,7 +28,7 @@ from .settings import Options
 from .snapshot import Snapshot
 from .source import Source
 from .steps import CreateRun, Remove
-from .tracker import Tracker
+from .tracker import Tracker, talking_to
 from .verdicts import find_verdicts
 from .views import VIEW_TAG, wanted_views
 from .wanted import Mirrored, Wanted
@@ -79,7 +79,8 @@ def sync_once(
         tell("writing to MLflow", index, len(plan))
         writer.apply(step)
     if plan:
-        refresh_statistics(tracker.uri)
+        with talking_to(tracker.uri):
+            refresh_statistics(tracker.uri)
     return Outcome(
         runs=len(wanted),
         created=sum(isinstance(step, CreateRun) for step in plan),

@@ -7,6 +7,7 @@ commands import it when they need it.
 import gc
 import logging
 import re
+import sqlite3
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ from mlflow import MlflowClient  # noqa: E402
 from mlflow.artifacts import download_artifacts, list_artifacts  # noqa: E402
 from mlflow.entities import Experiment, LoggedModel, Run, ViewType  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
+from requests import RequestException  # noqa: E402
 from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 PAGE = 200
@@ -178,9 +180,19 @@ def open_tracker(uri: str, *, create: bool = True) -> Tracker:
     check_address(uri, create=create)
     path = sqlite_path(uri)
     uri = f"sqlite:///{path}" if path is not None else uri
-    use_wal(uri)
     with talking_to(uri):
+        if path is not None and not path.exists():
+            _make_database(path)
+        use_wal(uri)
         return Tracker(uri, MlflowClient(tracking_uri=uri, registry_uri=uri))
+
+
+def _make_database(path: Path) -> None:
+    """MLflow's tables in a new file, renamed when all are there: MLflow goes on with no half of them."""
+    unfinished = path.with_name(f"{path.name}.new")
+    unfinished.unlink(missing_ok=True)
+    MlflowClient(tracking_uri=f"sqlite:///{unfinished}")
+    unfinished.rename(path)
 
 
 def to_mirrored(run: Run, models: frozenset[str] = frozenset()) -> Mirrored:
@@ -226,7 +238,7 @@ def talking_to(uri: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         driver = f"{error.name} is not installed, which this tracking URI needs"
         raise NewsError(f"{driver}: install it beside knit-mlflow.", code="missing") from error
-    except (MlflowException, SQLAlchemyError) as error:
+    except (MlflowException, SQLAlchemyError, RequestException, sqlite3.Error) as error:
         reason = hide_credentials(" ".join(str(error).split()))
         where = hide_credentials(uri)
         raise NewsError(
