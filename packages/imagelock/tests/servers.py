@@ -27,7 +27,8 @@ BASIC = "Basic bWU6c2VjcmV0"
 def serving(server: socketserver.BaseServer) -> Iterator[None]:
     """Let a server answer while the block runs."""
     with server:
-        thread = threading.Thread(target=server.serve_forever)
+        # A server looks so often whether it shall stop, and there are many of them.
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield
         server.shutdown()
