@@ -31,7 +31,7 @@ def print_boards(boards: Sequence[Board], console: Console) -> None:
             console.print(Padding(Text(f"• {line.sentence}"), (0, 2)))
         console.print()
     if any(not judged.reliable for board in boards for line in board.standings for judged in line.judged):
-        console.print(f"{MARK} not reliable: this judge failed its own calibration, its score says nothing.")
+        console.print(f"{MARK} not reliable: this judge has not passed calibration, its score says nothing.")
     console.print("Intervals are 95 %. Δ: accuracy minus the bar's, in points, on the same articles.")
 
 

