@@ -10,7 +10,8 @@ def test_table_reads_both_ways(code: str) -> None:
 
 def test_other_statuses_have_a_code() -> None:
     assert code_of(418) == "invalid"
-    assert code_of(502) == "internal"
+    assert code_of(501) == "internal"
+    assert code_of(502) == code_of(504) == "unreachable"
 
 
 def test_unknown_code_is_a_bug() -> None:

@@ -24,7 +24,10 @@ STATUS: Final[dict[str, int]] = {
 LOCAL_STATUS: Final[dict[str, int]] = {"corrupt": 400, "missing": 400, "unreachable": 502}
 """Codes that one side uses alone; should one have to be answered, this is its status."""
 
-_CODES: Final[dict[int, str]] = {status: code for code, status in STATUS.items()}
+_GATEWAYS: Final[dict[int, str]] = {502: "unreachable", 504: "unreachable"}
+"""What a proxy says of a server that it gets no answer from (RFC 9110, 15.6.3 and 15.6.5)."""
+
+_CODES: Final[dict[int, str]] = {status: code for code, status in STATUS.items()} | _GATEWAYS
 
 
 class KnitError(Exception):
