@@ -137,7 +137,11 @@ def test_referrers_that_are_none(told: ToldServer, body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"[]", HTML, b"{}", b'{"config":7,"layers":[]}', b'{"config":{},"layers":[]}']
+    "body",
+    [
+        *(b"[]", HTML, b"{}", b'{"config":7,"layers":[]}', b'{"config":{},"layers":[]}'),
+        canonical_json({"config": {"digest": f"sha256:{DIGEST}", "size": -1}, "layers": []}),
+    ],
 )
 def test_a_base_that_is_no_image(told: ToldServer, body: bytes) -> None:
     told.answers = [("GET", 200, {}, body)]

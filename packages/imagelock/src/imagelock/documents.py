@@ -30,7 +30,10 @@ def is_digest(value: object) -> bool:
 
 def is_descriptor(row: object) -> bool:
     """True for something with a digest and a size."""
-    return isinstance(row, dict) and is_digest(row.get("digest")) and type(row.get("size")) is int
+    if not isinstance(row, dict) or not is_digest(row.get("digest")):
+        return False
+    size = row.get("size")
+    return type(size) is int and size >= 0
 
 
 def hex_of(row: Mapping[str, Any]) -> str:
