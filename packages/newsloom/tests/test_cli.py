@@ -159,6 +159,15 @@ def test_wait_fails_with_the_last_words_of_a_failed_run(project: Path, api_root:
     assert "    the cause" in said.getvalue().splitlines()
 
 
+@pytest.mark.parametrize("time", ["nan", "inf", "-1", "soon"])
+@pytest.mark.parametrize("flag", ["--settle", "--timeout"])
+def test_a_time_to_wait_has_an_end(flag: str, time: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(["wait", f"{flag}={time}"])
+    assert caught.value.code == 2
+    assert f"argument {flag}: invalid seconds value: '{time}'" in capsys.readouterr().err
+
+
 def test_wait_names_the_plans_there_are(project: Path, api_root: str) -> None:
     with pytest.raises(NewsError, match="call newsloom apply first"):
         call("wait", "--engine", api_root)

@@ -1,6 +1,7 @@
 """The command `newsloom`: what the Makefile calls. Parses, calls, maps errors to an exit code."""
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -58,16 +59,24 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add_asking(push)
     wait = commands.add_parser("wait", help="show Runs until all have ended; exit 2 when one failed")
     wait.add_argument("names", nargs="*", metavar="PLAN", help="plans of plans/index.yaml; default: all")
-    wait.add_argument("--timeout", type=float, metavar="SECONDS", help="give up after so long")
+    wait.add_argument("--timeout", type=seconds, metavar="SECONDS", help="give up after so long")
     wait.add_argument(
         "--settle",
-        type=float,
+        type=seconds,
         metavar="SECONDS",
         default=10.0,
         help="end when no Run came for so long (10: a cluster makes what follows from a Run seconds later)",
     )
     add_engine(wait)
     return parser.parse_args(argv)
+
+
+def seconds(text: str) -> float:
+    """A time to wait; argparse says of other text that it is an invalid one."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise ValueError
+    return value
 
 
 def add_state(parser: argparse.ArgumentParser) -> None:
@@ -207,6 +216,7 @@ def serve_ui(state: Path, port: int) -> None:
     """Become the MLflow UI over the demo's database."""
     demo = Demo(Path.cwd(), state)
     if not (state / "mlflow.db").exists():
-        raise NewsError(f"{state}/mlflow.db is missing: run make demo first.", code="missing")
+        first = "make demo" if state == DEFAULT_STATE else f"newsloom demo --state {state}"
+        raise NewsError(f"{state}/mlflow.db is missing: run {first} first.", code="missing")
     command = str(Path(sys.executable).parent / "knit-mlflow")
     os.execv(command, [command, "ui", "--tracking-uri", demo.tracking_uri, "--port", str(port)])
