@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from imagelock.audit import Question, audit
-from imagelock.auth import parse_challenges
+from imagelock.auth import Access, parse_challenges
 from imagelock.canonical import sha256_bytes
 from imagelock.errors import ImageError
 from imagelock.push import push
@@ -231,3 +231,8 @@ def test_what_a_token_service_may_say(told: ToldServer, status: int, body: bytes
 )
 def test_challenges(text: str, found: dict[str, dict[str, str]]) -> None:
     assert parse_challenges(text) == found
+
+
+def test_a_password_of_any_bytes_goes_as_it_is() -> None:
+    """Of a variable that is not UTF-8 Python keeps the bytes; no error may tell them."""
+    assert Access("me:\udcff").basic_header() == {"Authorization": "Basic bWU6/w=="}

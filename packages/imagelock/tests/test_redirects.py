@@ -76,7 +76,10 @@ def test_redirects_have_an_end(told: ToldServer) -> None:
     assert len(told.asked) == MOST_HOPS + 2
 
 
-@pytest.mark.parametrize("place", ["file:///etc/passwd", "ftp://127.0.0.1/x", "http://[", "http://a:x/"])
+@pytest.mark.parametrize(
+    "place",
+    ["file:///etc/passwd", "ftp://127.0.0.1/x", "http://[", "http://a:x/", "http://a b/", "http://a\x7fb/"],
+)
 def test_a_place_that_is_none(told: ToldServer, place: str) -> None:
     send_to(told, place)
     with pytest.raises(ImageError, match="sends to an address that is none of HTTP"):

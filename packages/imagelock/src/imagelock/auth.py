@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import time
 from collections.abc import Iterable
@@ -54,7 +55,7 @@ class Access:
 
     def basic_header(self) -> dict[str, str]:
         """Name and password, when there are any."""
-        coded = base64.b64encode(self.user.encode()).decode()
+        coded = base64.b64encode(os.fsencode(self.user)).decode()
         return {"Authorization": f"Basic {coded}"} if self.user else {}
 
     def learn(self, answer: Answer) -> str:

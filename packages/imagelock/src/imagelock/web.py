@@ -23,6 +23,7 @@ TIMEOUT = 60.0
 REDIRECTS = {301, 302, 303, 307, 308}
 MOST_HOPS = 5
 TARGET = re.compile(r"/[!-~]*")
+HOST = re.compile(r"[A-Za-z0-9._:-]+")  # what may stand in a sentence, too
 
 
 class UnansweredError(ImageError):
@@ -58,7 +59,7 @@ class Address:
             there = Address(parts.scheme == "https", parts.hostname or "", parts.port, target)
         except ValueError:
             parts, there = urlsplit(""), self
-        if parts.scheme not in {"http", "https"} or not there.host:
+        if parts.scheme not in {"http", "https"} or not HOST.fullmatch(there.host):
             raise ImageError(f"{self} sends to an address that is none of HTTP: ask whoever runs it",
                              code="corrupt")  # fmt: skip
         return there
@@ -78,11 +79,13 @@ class Body(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """The next bytes."""
+        if not self.left:
+            return 0
         try:
             count = self.response.readinto(memoryview(buffer)[: self.left])
         except (OSError, http.client.HTTPException) as error:
             raise unanswered(self.address, error) from None
-        if not count and self.left and self.response.length:
+        if not count and self.response.length:
             raise unanswered(self.address, "the connection was closed early")
         self.left -= count
         return count
@@ -115,7 +118,9 @@ class Answer:
 
 
 def unanswered(address: Address, error: object) -> UnansweredError:
-    """The sentence for a server that does not answer."""
+    """The sentence for a server that does not answer; of one that speaks no HTTP its words are not told."""
+    if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
+        error = f"what it says is no HTTP ({type(error).__name__})"
     return UnansweredError(f"{address} does not answer: {error}; start it or correct the address")
 
 
@@ -127,7 +132,8 @@ def request(
         raise ImageError(f"{address} was to be asked for what is no path of HTTP: ask whoever runs it",
                          code="corrupt")  # fmt: skip
     kind = http.client.HTTPSConnection if address.secure else http.client.HTTPConnection
-    connection = kind(address.host, address.port, timeout=TIMEOUT, blocksize=CHUNK)
+    _, host, port = address.origin  # without a port, http.client would look for one in an IPv6 address
+    connection = kind(host, port, timeout=TIMEOUT, blocksize=CHUNK)
     try:
         connection.request(method, address.target, body=body, headers=dict(headers))
         answer = connection.getresponse()
@@ -158,8 +164,9 @@ def follow(answer: Answer, method: str, headers: Mapping[str, str], private: Map
         if hops > MOST_HOPS:
             raise ImageError(f"{first} sends from place to place, {hops} times by now: ask whoever runs it",
                              code="unreachable")  # fmt: skip
-        known = private if there.origin == first.origin else {}
-        answer = request(method, there, {**headers, **known})
+        if there.origin != first.origin:
+            private = {}  # for good: what another host sends back for is its own choice
+        answer = request(method, there, {**headers, **private})
     if method == "GET" and answer.status >= 400 and answer.address.origin != first.origin:
         with answer:
             raise ImageError(f"{first} sends to {answer.address}, which answers HTTP {answer.status}: run "
